@@ -1,0 +1,1 @@
+"""What every notebook of the workbook shares: small modules, one job each."""
