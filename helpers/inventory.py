@@ -1,0 +1,66 @@
+"""What stands in the account, asked of each service: before a notebook, after it, and after its clean-up.
+
+On an account of your own it shows everything there is of these kinds, not only what the workbook made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import boto3
+import pandas as pd
+
+MOST_NAMES = 6  # names that a line of the table shows
+
+
+def inventory() -> dict[str, list[str]]:
+    """The names of what exists, by service and kind, sorted."""
+    client = boto3.client
+    return {
+        "IAM roles": _names("iam", "list_roles", "RoleName", keep=_made_by_hand),
+        "IAM policies": _names("iam", "list_policies", "PolicyName", Scope="Local"),
+        "Lambda functions": _names("lambda", "list_functions", "FunctionName"),
+        "Lambda triggers": _names("lambda", "list_event_source_mappings", "FunctionArn"),
+        "API Gateway APIs": _names("apigateway", "get_rest_apis", "name"),
+        "API Gateway usage plans": _names("apigateway", "get_usage_plans", "name"),
+        "API Gateway keys": _names("apigateway", "get_api_keys", "name"),
+        "Kinesis streams": sorted(_pages("kinesis", "list_streams", "StreamNames")),
+        "S3 buckets": sorted(bucket["Name"] for bucket in client("s3").list_buckets()["Buckets"]),
+        "CloudWatch log groups": _names("logs", "describe_log_groups", "logGroupName"),
+        "SSM parameters": sorted({_folder(p["Name"]) for p in _pages("ssm", "describe_parameters", "Parameters")}),
+    }
+
+
+def standing() -> pd.DataFrame:
+    """The same as a table, one line a kind: how many there are and what they are called."""
+    lines = {kind: {"how many": len(names), "names": _some(names)} for kind, names in inventory().items()}
+    return pd.DataFrame.from_dict(lines, orient="index")
+
+
+def _pages(service: str, operation: str, key: str, **arguments: Any) -> Iterable[Any]:
+    for page in boto3.client(service).get_paginator(operation).paginate(**arguments):
+        yield from page[key]
+
+
+def _names(
+    service: str, operation: str, name: str, keep: Callable[[Any], bool] = lambda _: True, **arguments: Any
+) -> list[str]:
+    pages = boto3.client(service).get_paginator(operation)
+    (key, *_) = pages.result_keys  # where the operation's answer holds its list
+    found = (item for page in pages.paginate(**arguments) for item in key.search(page) or ())
+    return sorted(str(item[name]).rpartition(":")[2] for item in found if keep(item))
+
+
+def _made_by_hand(role: Any) -> bool:
+    return not str(role["Path"]).startswith("/aws-service-role/")  # those belong to AWS's services
+
+
+def _folder(parameter: str) -> str:
+    """A stage's outputs count as one: /workbook/02."""
+    return "/".join(parameter.split("/")[:3])
+
+
+def _some(names: list[str]) -> str:
+    shown = ", ".join(names[:MOST_NAMES])
+    return shown + (f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else "")

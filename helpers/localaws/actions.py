@@ -1,0 +1,234 @@
+"""The IAM actions and resource ARNs that a call needs, as AWS's service authorization reference lists them.
+
+https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
+"""
+
+from __future__ import annotations
+
+import re
+import urllib.parse
+from collections.abc import Iterator
+from typing import Any
+from xml.etree import ElementTree
+
+from .moto_seams import identities
+from .moto_seams.lambdas import split
+from .protocols import Call
+from .types import ACCOUNT_ID, AwsError, Request
+
+Needed = Iterator[tuple[str, str, dict[str, str]]]  # (action, resource ARN, condition keys)
+
+# Service -> parameter -> ARN of what it names ({here} is region:account). The first that a call has is what the
+# service takes, too. A call that names nothing is asked about "*", which only a policy for "*" allows.
+_QUEUE, _ALARM = "arn:aws:sqs:{here}:{name}", "arn:aws:cloudwatch:{here}:alarm:{name}"
+_ARNS = {
+    "kinesis": {
+        **dict.fromkeys(("ConsumerARN", "StreamARN", "ResourceARN"), "{name}"),
+        "StreamName": "arn:aws:kinesis:{here}:stream/{name}",
+    },
+    "sqs": {"QueueUrl": _QUEUE, "QueueName": _QUEUE, "SourceArn": "{name}"},
+    "sns": {
+        **dict.fromkeys(("TargetArn", "TopicArn", "ResourceArn"), "{name}"),
+        "Name": "arn:aws:sns:{here}:{name}",
+    },
+    "ssm": dict.fromkeys(("Name", "Names", "Path", "ResourceId"), "arn:aws:ssm:{here}:parameter/{name}"),
+    "monitoring": {
+        "AlarmName": _ALARM,
+        "AlarmNames": _ALARM,
+        "DashboardName": f"arn:aws:cloudwatch::{ACCOUNT_ID}:dashboard/{{name}}",
+        "DashboardNames": f"arn:aws:cloudwatch::{ACCOUNT_ID}:dashboard/{{name}}",
+        "ResourceARN": "{name}",
+    },
+    "sts": {"RoleArn": "{name}"},
+}
+# The reference gives these no resource, although they name one.
+_ANY = {
+    *("DisableEnhancedMonitoring", "EnableEnhancedMonitoring", "UpdateShardCount", "UpdateStreamMode"),
+    *("CreatePlatformApplication", "CreateEventSourceMapping", "ListEventSourceMappings", "ListLayerVersions"),
+    *("ListBackups", "ListContributorInsights", "ListExports", "ListImports", "ListCommands", "ListAssociations"),
+}
+_NOT_PARAMETERS = re.compile("Document|Association|Command|Patch|Window|Ops|Inventory|Session|Automation|Activation")
+_FREE = {"GetCallerIdentity"}  # what AWS lets every signed caller do
+
+
+def needed(call: Call, params: dict[str, Any], request: Request, region: str, stream_arn: str | None = None) -> Needed:
+    """What the caller must be allowed, all of it; nothing for a free action. `params` is the parsed body or form.
+
+    Raises AwsError SerializationException when the parameters are of other types than AWS's.
+    """
+    if call.operation in _FREE:
+        return
+    try:
+        found = list(_needed(call, params, request, region, stream_arn))
+    except (AttributeError, TypeError, IndexError, KeyError):
+        raise AwsError(
+            "SerializationException", "The parameters are not of the types that the service takes."
+        ) from None
+    yield from found or [(f"{call.service}:{call.operation}", "*", {})]
+
+
+def _needed(call: Call, params: dict[str, Any], request: Request, region: str, stream_arn: str | None) -> Needed:
+    service, operation, here = call.service, call.operation, f"{region}:{ACCOUNT_ID}"
+    query = dict(urllib.parse.parse_qsl(request.query, keep_blank_values=True))
+    if service == "lambda":
+        yield f"lambda:{_lambda_action(operation)}", _lambda(call, params, query, region), {}
+        if operation in ("CreateFunction", "UpdateFunctionConfiguration") and "Role" in params:
+            yield "iam:PassRole", str(params["Role"]), {"iam:passedtoservice": "lambda.amazonaws.com"}
+    elif service == "dynamodb":
+        yield from _dynamodb(operation, params, here)
+    elif service == "s3":
+        yield from _s3(call, request, query)
+    elif service == "logs":
+        group, stream = params.get("logGroupName"), params.get("logStreamName") or ""
+        for name in [group] if group else params.get("logGroupNames") or []:
+            yield f"logs:{operation}", f"arn:aws:logs:{here}:log-group:{name}:log-stream:{stream}", {}
+        for name in [params[k] for k in ("logGroupIdentifier", "logGroupArn", "resourceArn") if params.get(k)]:
+            yield f"logs:{operation}", f"arn:aws:logs:{here}:log-group:{name.rpartition(':log-group:')[2]}", {}
+    elif service == "iam":
+        yield f"iam:{operation}", _iam(params), {}
+    elif service == "apigateway":
+        yield f"apigateway:{request.method}", f"arn:aws:apigateway:{region}::{request.path}", {}
+    else:
+        prefix = {"monitoring": "cloudwatch", "tagging": "tag"}.get(service, service)
+        context = {"sts:externalid": params["ExternalId"]} if service == "sts" and "ExternalId" in params else {}
+        for name in [stream_arn] if stream_arn else _names(service, operation, params):
+            action = operation.removesuffix("Batch") if service in ("sqs", "sns") else operation
+            yield f"{prefix}:{action}", name.format(here=here) if name else "*", context
+
+
+def _names(service: str, operation: str, params: dict[str, Any]) -> list[str]:
+    """Templates of the ARNs that a call names."""
+    if operation in _ANY or (service == "ssm" and _NOT_PARAMETERS.search(operation)):
+        return [""]
+    for key, template in _ARNS.get(service, {}).items():
+        members = [v for k, v in params.items() if k.startswith(f"{key}.member.")]  # a list in the query protocol
+        value = params.get(key) or members
+        if value:
+            return [_arn(service, template, v) for v in (value if isinstance(value, list) else [value])]
+    return [""]
+
+
+def _arn(service: str, template: str, name: str) -> str:
+    if service == "sqs" and not name.startswith("arn:"):
+        name = name.rpartition("/")[2]  # a queue's URL
+    elif service == "ssm":  # a name, or an ARN, and behind it a version or label
+        name = name.rpartition(":parameter/")[2].lstrip("/").partition(":")[0]
+    return template.replace("{name}", name.replace("{", "{{").replace("}", "}}"))
+
+
+def _lambda_action(operation: str) -> str:
+    if operation in ("Invoke", "InvokeWithResponseStream"):
+        return "InvokeFunction"
+    return "GetLayerVersion" if operation == "GetLayerVersionByArn" else re.sub(r"\d{8}$", "", operation)
+
+
+def _lambda(call: Call, params: dict[str, Any], query: dict[str, str], region: str) -> str:
+    root, uri = f"arn:aws:lambda:{region}:{ACCOUNT_ID}:", call.uri
+    named = uri.get("FunctionName") or (params.get("FunctionName") if call.operation == "CreateFunction" else None)
+    if call.operation in _ANY:
+        return "*"
+    if named:
+        _, name, qualifier = split(named, region)
+        qualifier = qualifier or query.get("Qualifier")
+        return f"{root}function:{name}" + (f":{qualifier}" if qualifier else "")
+    if "LayerName" in uri:
+        version = f":{uri['VersionNumber']}" if "VersionNumber" in uri else ""
+        return f"{root}layer:{uri['LayerName'].rpartition(':layer:')[2]}{version}"
+    if "UUID" in uri:
+        return f"{root}event-source-mapping:{uri['UUID']}"
+    return uri.get("Resource") or "*"
+
+
+_IAM = {"RoleName": "role", "UserName": "user", "GroupName": "group", "InstanceProfileName": "instance-profile"}
+
+
+def _iam(params: dict[str, Any]) -> str:
+    """Instance profiles and groups come before the role or user that is put into them."""
+    for key in ("InstanceProfileName", "GroupName", "RoleName", "UserName"):
+        if key in params:
+            return identities.arn(_IAM[key], params[key], params.get("Path", "/"))
+    if "PolicyName" in params:
+        return identities.arn("policy", params["PolicyName"], params.get("Path", "/"))
+    return str(params.get("PolicyArn") or params.get("PolicySourceArn") or "*")
+
+
+_TRANSACTION = {"ConditionCheck": "ConditionCheckItem", "Delete": "DeleteItem", "Get": "GetItem", "Put": "PutItem"}
+
+
+def _dynamodb(operation: str, params: dict[str, Any], here: str) -> Needed:
+    def table(name: str) -> str:  # a name or an ARN
+        return f"arn:aws:dynamodb:{here}:table/{name.rpartition(':table/')[2]}"
+
+    if operation in ("BatchWriteItem", "BatchGetItem"):
+        for name in params.get("RequestItems", {}):
+            yield f"dynamodb:{operation}", table(name), {}
+    elif operation in ("TransactWriteItems", "TransactGetItems"):
+        for kind, body in (pair for item in params.get("TransactItems", []) for pair in item.items()):
+            yield f"dynamodb:{_TRANSACTION.get(kind, 'UpdateItem')}", table(body["TableName"]), {}
+    elif operation not in _ANY:
+        keys = ("TableName", "SourceTableName", "ResourceArn", "TableArn", "BackupArn", "ExportArn", "ImportArn")
+        for key in [k for k in (*keys, "TargetTableName") if params.get(k)]:
+            index = f"/index/{params['IndexName']}" if params.get("IndexName") else ""
+            yield f"dynamodb:{operation}", table(params[key]) + index, {}
+
+
+# S3's actions where they are called otherwise than the operation.
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html
+_S3 = {
+    "ListBuckets": "ListAllMyBuckets",
+    **dict.fromkeys(("ListObjects", "ListObjectsV2", "HeadBucket"), "ListBucket"),
+    "ListObjectVersions": "ListBucketVersions",
+    "ListMultipartUploads": "ListBucketMultipartUploads",
+    "ListParts": "ListMultipartUploadParts",
+    "HeadObject": "GetObject",
+    "DeleteObjects": "DeleteObject",
+    "GetObjectLockConfiguration": "GetBucketObjectLockConfiguration",
+    "PutObjectLockConfiguration": "PutBucketObjectLockConfiguration",
+    **dict.fromkeys(
+        ("CopyObject", "CreateMultipartUpload", "UploadPart", "UploadPartCopy", "CompleteMultipartUpload"), "PutObject"
+    ),
+}
+_S3_CONFIGURATION = re.compile(
+    "(Get|List|Put|Delete)Bucket"
+    "(Accelerate|Analytics|Encryption|IntelligentTiering|Inventory|Lifecycle|Metrics|Replication)(?:Configurations?)?"
+)
+
+
+def _s3_action(operation: str, version: bool) -> str:
+    action = _S3.get(operation, operation)
+    if found := _S3_CONFIGURATION.fullmatch(action):
+        action = f"{'Get' if found[1] in ('Get', 'List') else 'Put'}{found[2]}Configuration"
+    action = re.sub("^Delete(Bucket(?:Cors|Tagging|OwnershipControls)|PublicAccessBlock)$", r"Put\1", action)
+    action = action.replace("BucketCors", "BucketCORS").replace("PublicAccess", "BucketPublicAccess")
+    if version:
+        action = re.sub("^((?:Get|Put|Delete)Object)(Acl|Attributes|Tagging|Torrent|)$", r"\1Version\2", action)
+    return "s3:" + action.replace("NotificationConfiguration", "Notification")
+
+
+def _s3(call: Call, request: Request, query: dict[str, str]) -> Needed:
+    bucket, key, headers = call.uri.get("Bucket"), call.uri.get("Key"), request.headers
+    arn = f"arn:aws:s3:::{bucket}" if bucket else "*"
+    if call.operation == "DeleteObjects":
+        yield from ((a, f"{arn}/{k}", {}) for a, k in _deleted(request.body))
+        return
+    context = {"s3:prefix": query["prefix"]} if "prefix" in query else {}
+    yield _s3_action(call.operation, "versionId" in query), f"{arn}/{key}" if key else arn, context
+    if source := headers.get("x-amz-copy-source"):
+        path, _, version = urllib.parse.unquote(source.partition("?")[0]), "", source.partition("?")[2]
+        yield _s3_action("GetObject", bool(version)), f"arn:aws:s3:::{path.lstrip('/')}", {}
+    if "x-amz-tagging" in headers and call.operation != "PutObjectTagging":
+        yield "s3:PutObjectTagging", f"{arn}/{key}", {}
+    if "x-amz-acl" in headers and "Acl" not in call.operation:
+        yield ("s3:PutObjectAcl", f"{arn}/{key}", {}) if key else ("s3:PutBucketAcl", arn, {})
+
+
+def _deleted(body: bytes) -> Iterator[tuple[str, str]]:
+    """(action, key) of each object that a DeleteObjects names; nothing when it is no XML, which S3 refuses."""
+    try:
+        root = ElementTree.fromstring(body)
+    except (ElementTree.ParseError, ValueError):
+        return
+    for item in root:
+        fields = {child.tag.rpartition("}")[2]: child.text or "" for child in item}
+        if "Key" in fields:
+            yield _s3_action("DeleteObject", "VersionId" in fields), fields["Key"]

@@ -1,0 +1,378 @@
+"""The rooms wired together: one request in, one response out.
+
+Kinesis, the stage URLs and Lambda invocations are answered on the loop; everything that moto serves goes to one thread
+of its own, in the order in which it came. Nothing that waits for a Lambda runs on that thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+import time
+import urllib.parse
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import orjson
+
+from . import auth, protocols
+from .actions import needed
+from .event_sources import EventSources, Needs
+from .gateway import Gateway
+from .kinesis import Kinesis
+from .lambda_runtime import LambdaRuntime
+from .moto_seams import apis, app, identities, lambdas, stores
+from .protocols import Call
+from .types import ACCOUNT_ID, ApiSnapshot, AwsError, Function, Invocation, Request, Response, Stage
+
+EXECUTE_API = "/_aws/execute-api/"  # no bucket can be called so: names have no underscore
+HEALTH = "/_aws/health"
+_READ_ONLY = ("Get", "List", "Describe", "Head", "Simulate")
+# Calls that moto would only store, or answer in a way that AWS does not.
+REFUSED = {
+    "lambda": {
+        "CreateFunctionUrlConfig", "PublishLayerVersion", "InvokeAsync", "InvokeWithResponseStream",
+        "CreateCodeSigningConfig", "PutProvisionedConcurrencyConfig",
+    },
+    "apigateway": {"CreateAuthorizer", "CreateVpcLink", "CreateDomainName", "TestInvokeMethod", "TestInvokeAuthorizer"},
+    "dynamodb": {"CreateGlobalTable", "ExportTableToPointInTime", "EnableKinesisStreamingDestination"},
+    "sns": {"CreatePlatformApplication"},
+    "logs": {"PutSubscriptionFilter", "StartLiveTail"},
+    "iam": {"PutRolePermissionsBoundary", "PutUserPermissionsBoundary"},
+    "sts": {
+        "AssumeRoleWithSAML", "AssumeRoleWithWebIdentity", "GetFederationToken", "GetSessionToken",
+    },
+}  # fmt: skip
+# https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html: what may be created, and what no longer may.
+RUNTIMES = ("python3.10", "python3.11", "python3.12", "python3.13", "python3.14")
+# What, besides IAM's own calls, changes who may do what.
+_POLICY_CHANGES = (
+    "PutBucketPolicy", "DeleteBucketPolicy", "DeleteBucket", "AddPermission", "RemovePermission", "DeleteFunction",
+)  # fmt: skip
+_LOG = logging.getLogger("localaws")
+T = TypeVar("T")
+
+
+class Cloud:
+    """All of the local AWS, for one lab process."""
+
+    def __init__(self, folder: Path, port: int, access_key: str, secret_key: str) -> None:
+        self.port = port
+        self.hosts = {f"127.0.0.1:{port}", f"localhost:{port}"}
+        self.keys = auth.Keys(identities.find)
+        self.keys.issue_root(access_key, secret_key)
+        self.policies = auth.Policies(identities.policies, self._resource_policy)
+        self.last_used = time.monotonic()
+        self._moto_thread = ThreadPoolExecutor(1, thread_name_prefix="moto")
+        self._loading = self._moto_thread.submit(app.load)
+        self._moto_thread.submit(identities.preload)
+        self._loop = asyncio.get_running_loop()
+        self.kinesis = Kinesis(lambda *a: self._in_background(stores.mirror_stream, *a))
+        self.runtime = LambdaRuntime(
+            folder=folder / "lambda",
+            endpoint=f"http://127.0.0.1:{port}",
+            credentials=self.keys.issue_for_role,
+            write_logs=self._write_logs,
+        )
+        needs = Needs(self.kinesis, self._function, self.runtime.invoke, self._role_allowed, self._deliver)
+        self.sources = EventSources(needs)
+        self.gateway = Gateway(self._stage, self._invoke_for_gateway, self._authorize_api, log=_LOG.info)
+        self._deployments: dict[str, dict[str, ApiSnapshot]] = {}
+        self._functions: dict[tuple[str, str | None, str], Function] = {}
+        self._permissions: dict[tuple[str, str], bool] = {}
+        self._stages: dict[tuple[str, str], Stage | None] = {}
+        self._log_owners: dict[str, Function] = {}
+        self._upkeep = asyncio.ensure_future(self._keep_up())
+
+    # The way in
+
+    def handle(self, request: Request) -> Response | Awaitable[Response]:
+        host = request.headers.get("host", "")
+        if host not in self.hosts:  # a page that found this port through a name of its own (DNS rebinding)
+            return Response(
+                421,
+                b'{"message": "This host name is not served here."}',
+                {"Content-Type": "application/json"},
+            )
+        origin = request.headers.get("origin")
+        if origin and not _is_loopback(origin):
+            return Response(
+                403,
+                b'{"message": "Pages from elsewhere are not served."}',
+                {"Content-Type": "application/json"},
+            )
+        if request.path == HEALTH:
+            return Response(200, b"{}", {"Content-Type": "application/json"})
+        self.last_used = time.monotonic()
+        if request.path.startswith(EXECUTE_API):
+            api_id, _, rest = request.path[len(EXECUTE_API) :].partition("/")
+            stage, slash, path = rest.partition("/")
+            return self.gateway.handle(request, api_id, stage, slash + path)
+        protocol = protocols.hint(request)
+        try:
+            signed = auth.verify(request, self.keys)
+            call = protocols.identify(signed.service, request)
+            protocol = call.protocol
+            answer = self._dispatch(call, request, signed)
+        except AwsError as error:
+            return protocols.error_response(error, protocol)
+        if isinstance(answer, Response):
+            return answer
+        return self._guarded(answer, protocol)
+
+    @staticmethod
+    async def _guarded(answer: Awaitable[Response], protocol: str) -> Response:
+        try:
+            return await answer
+        except AwsError as error:
+            return protocols.error_response(error, protocol)
+        except Exception as error:
+            _LOG.exception("the lab failed")
+            failure = AwsError("InternalFailure", f"The local AWS failed: {type(error).__name__}: {error}", 500)
+            return protocols.error_response(failure, protocol)
+
+    def _dispatch(self, call: Call, request: Request, signed: auth.Signed) -> Response | Awaitable[Response]:
+        if call.operation in REFUSED.get(call.service, ()):
+            raise AwsError("UnknownOperationException", f"The local AWS does not have {call.service}:{call.operation}.")
+        params = protocols.parameters(call, request)
+        region = signed.region
+        if not signed.principal.is_root or call.operation == "AssumeRole":
+            stream_arn = self._stream_of_iterator(params) if call.operation == "GetRecords" else None
+            for action, resource, context in needed(call, params, request, region, stream_arn):
+                self.policies.require(signed.principal, action, resource, {"aws:requestedregion": region, **context})
+        if call.service == "kinesis":
+            return _json(self.kinesis.call(call.operation, params, region))
+        if call.service == "lambda":
+            if call.operation == "Invoke":
+                return self._invoke(call, request, region)
+            if "EventSourceMapping" in call.operation:
+                return self._event_sources(call, params, request, region)
+        if call.service == "sts" and call.operation == "GetCallerIdentity":
+            return _caller_identity(signed)
+        return self._moto(call, params, request, signed)
+
+    # moto
+
+    async def on_moto(self, function: Callable[..., T], *args: Any) -> T:
+        """Runs a seam's function on the moto thread."""
+        return await self._loop.run_in_executor(self._moto_thread, function, *args)
+
+    def _in_background(self, function: Callable[..., Any], *args: Any) -> None:
+        self._moto_thread.submit(function, *args)
+
+    async def _moto(self, call: Call, params: dict[str, Any], request: Request, signed: auth.Signed) -> Response:
+        changes, region = not call.operation.startswith(_READ_ONLY), signed.region
+        if call.operation == "PutBucketPolicy":
+            auth.check_policy(request.body, "MalformedPolicy")
+        if call.service == "lambda" and call.operation in ("CreateFunction", "UpdateFunctionConfiguration"):
+            await self._check_function(params, region, call.uri.get("FunctionName"))
+        if call.service == "logs":
+            self.runtime.flush()
+        response = await self.on_moto(lambda: self._loading.result()(call, params, request, signed))
+        if changes and response.status < 300:
+            await self._changed(call, response, region)
+        return response
+
+    async def _check_function(self, params: dict[str, Any], region: str, name: str | None) -> None:
+        runtime, role = params.get("Runtime"), params.get("Role")
+        if params.get("PackageType") == "Image" or params.get("Layers"):
+            raise AwsError("InvalidParameterValueException", "The local AWS runs functions from a zip, without layers.")
+        if runtime is not None and runtime not in RUNTIMES:
+            text = f"The runtime parameter of {runtime} is no longer supported for creating or updating AWS Lambda functions. We recommend you use a newer runtime ({RUNTIMES[-2]}) while creating or updating functions."
+            if not runtime.startswith("python"):
+                text = f"The local AWS runs Python only: {', '.join(RUNTIMES)}, not {runtime}."
+            raise AwsError("InvalidParameterValueException", text)
+        _, name, _ = lambdas.split(name or str(params.get("FunctionName")), region)
+        arn = f"arn:aws:lambda:{region}:{ACCOUNT_ID}:function:{name}"
+        if role is not None and not await self.on_moto(identities.trusts, role, "lambda.amazonaws.com", arn):
+            raise AwsError(
+                "InvalidParameterValueException",
+                "The role defined for the function cannot be assumed by Lambda.",
+            )
+
+    async def _changed(self, call: Call, response: Response, region: str) -> None:
+        """Forgets what a successful change made stale."""
+        if call.service == "iam" or call.operation in _POLICY_CHANGES:
+            self.policies.forget()
+        if call.service == "lambda":
+            self._functions.clear()
+            self._permissions.clear()
+            if call.operation.startswith(("UpdateFunction", "DeleteFunction")) and "FunctionName" in call.uri:
+                await self.runtime.retire(lambdas.split(call.uri["FunctionName"], region)[1])
+        elif call.service == "apigateway":
+            self._stages.clear()
+            if call.operation == "CreateDeployment":
+                api_id = call.uri.get("restapi_id") or call.uri.get("restApiId") or ""
+                deployment = str(orjson.loads(response.body)["id"])
+                kept = await self.on_moto(apis.snapshot, api_id, region)
+                self._deployments.setdefault(api_id, {})[deployment] = kept
+
+    # Lambda
+
+    async def _function(self, name: str, qualifier: str | None, region: str) -> Function:
+        key = (name, qualifier, region)
+        found = self._functions.get(key)
+        if found is None:
+            found = self._functions[key] = await self.on_moto(lambdas.lookup, name, qualifier, region)
+            self._log_owners[found.log_group] = found
+        return found
+
+    async def _invoke(self, call: Call, request: Request, region: str) -> Response:
+        """https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html"""
+        query = dict(urllib.parse.parse_qsl(request.query))
+        function = await self._function(call.uri["FunctionName"], query.get("Qualifier"), region)
+        kind = request.headers.get("x-amz-invocation-type", "RequestResponse")
+        payload = request.body or b"{}"
+        version = {"X-Amz-Executed-Version": function.version}
+        if kind == "DryRun":
+            return Response(204)
+        if kind == "Event":
+            self.runtime.invoke_async(function, payload)
+            return Response(202, b"", {"Content-Type": "application/json"})
+        context = request.headers.get("x-amz-client-context")
+        result = await self.runtime.invoke(function, payload, client_context=context)
+        headers = {"Content-Type": "application/json", **version}
+        if result.error:
+            headers["X-Amz-Function-Error"] = result.error
+        if request.headers.get("x-amz-log-type") == "Tail":
+            headers["X-Amz-Log-Result"] = base64.b64encode(result.log_tail).decode()
+        return Response(200, result.payload, headers)
+
+    async def _event_sources(self, call: Call, params: dict[str, Any], request: Request, region: str) -> Response:
+        operation, key = call.operation, call.uri.get("UUID", "")
+        if operation == "CreateEventSourceMapping":
+            return _json(await self.sources.create(params, region), 202)
+        if operation == "UpdateEventSourceMapping":
+            return _json(await self.sources.update(key, params, region), 202)
+        if operation == "DeleteEventSourceMapping":
+            return _json(await self.sources.delete(key), 202)
+        if operation == "GetEventSourceMapping":
+            return _json(self.sources.get(key).config)
+        query = dict(urllib.parse.parse_qsl(request.query))
+        return _json(self.sources.list(query.get("EventSourceArn"), query.get("FunctionName")))
+
+    def _role_allowed(self, role_arn: str, action: str, resource: str) -> bool:
+        try:
+            self.policies.require(auth.Principal.of_role(role_arn, "lambda"), action, resource)
+        except AwsError:
+            return False
+        return True
+
+    def _write_logs(self, group: str, stream: str, events: list[tuple[int, str]]) -> None:
+        """Logs arrive only where the function's role may write them, as on AWS.
+
+        https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs.html#monitoring-cloudwatchlogs-prereqs
+        """
+        function = self._log_owners.get(group)
+        if function is None:
+            return
+        arn = f"arn:aws:logs:{function.region}:{ACCOUNT_ID}:log-group:{group}"
+
+        def write() -> None:
+            may = self._role_allowed(function.role, "logs:PutLogEvents", f"{arn}:log-stream:{stream}")
+            may = may and self._role_allowed(function.role, "logs:CreateLogStream", f"{arn}:*")
+            if may and not stores.has_log_group(function.region, group):
+                may = self._role_allowed(function.role, "logs:CreateLogGroup", f"{arn}:*")
+            if may:
+                stores.write_logs(function.region, group, stream, events)
+
+        self._in_background(write)
+
+    async def _deliver(self, destination: str, body: bytes, key: str) -> None:
+        """Hands a record of failure to its destination: an SQS queue, an SNS topic or an S3 bucket."""
+        service = destination.split(":")[2]
+        if service == "sqs":
+            await self.on_moto(stores.send_message, destination, body.decode())
+        elif service == "sns":
+            await self.on_moto(stores.publish, destination, body.decode())
+        elif service == "s3":
+            await self.on_moto(stores.put_object, destination.rpartition(":")[2], key, body)
+
+    # API Gateway
+
+    async def _stage(self, api_id: str, name: str) -> Stage | None:
+        key = (api_id, name)
+        if key not in self._stages:
+            region = await self.on_moto(apis.find, api_id)
+            deployments = self._deployments.get(api_id, {})
+            found = await self.on_moto(apis.stage, api_id, region, name, deployments) if region else None
+            self._stages[key] = found
+        return self._stages[key]
+
+    async def _invoke_for_gateway(self, function_arn: str, payload: bytes, source_arn: str) -> Invocation:
+        key = (function_arn, source_arn)
+        if key not in self._permissions:
+            policy = await self.on_moto(lambdas.policy, function_arn)
+            self._permissions[key] = auth.service_allowed(
+                policy, "apigateway.amazonaws.com", "lambda:InvokeFunction", function_arn, source_arn
+            )
+        if not self._permissions[key]:
+            raise AwsError("AccessDeniedException", "Invalid permissions on Lambda function", 403)
+        function = await self._function(function_arn, None, function_arn.split(":")[3])
+        return await self.runtime.invoke(function, payload)
+
+    def _authorize_api(self, request: Request, arn: str) -> str:
+        signed = auth.verify(request, self.keys)
+        self.policies.require(signed.principal, "execute-api:Invoke", arn)
+        return signed.principal.arn
+
+    # Policies
+
+    @staticmethod
+    def _resource_policy(service: str, arn: str) -> dict[str, Any] | None:
+        if service == "s3" and arn.startswith("arn:aws:s3:::"):
+            return stores.bucket_policy(arn[len("arn:aws:s3:::") :].partition("/")[0])
+        if service == "lambda" and ":function:" in arn:
+            return lambdas.policy(arn)
+        if service == "sts":
+            return identities.trust_policy(arn)
+        return None
+
+    @staticmethod
+    def _stream_of_iterator(params: dict[str, Any]) -> str | None:
+        try:
+            region, name, *_ = orjson.loads(base64.b64decode(params["ShardIterator"])[12:])
+        except (KeyError, ValueError):
+            return None
+        return f"arn:aws:kinesis:{region}:{ACCOUNT_ID}:stream/{name}"
+
+    # Upkeep
+
+    async def _keep_up(self) -> None:
+        """Once a second: metrics to CloudWatch; once a minute: retention."""
+        tick = 0
+        while True:
+            await asyncio.sleep(1)
+            tick += 1
+            for region, data in self.kinesis.drain_metrics():
+                self._in_background(stores.put_metrics, region, "AWS/Kinesis", data)
+            if tick % 60 == 0:
+                self.kinesis.trim()
+
+    async def close(self) -> None:
+        self._upkeep.cancel()
+        await self.sources.close()
+        await self.runtime.close()
+        self._moto_thread.shutdown(wait=True, cancel_futures=True)
+
+
+def _is_loopback(origin: str) -> bool:
+    host = urllib.parse.urlsplit(origin).hostname or ""
+    return host in ("127.0.0.1", "localhost", "::1") or host.endswith(".localhost")
+
+
+def _json(answer: dict[str, Any], status: int = 200) -> Response:
+    return Response(status, orjson.dumps(answer), {"Content-Type": "application/x-amz-json-1.1"})
+
+
+def _caller_identity(signed: auth.Signed) -> Response:
+    """https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html"""
+    body = (
+        '<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>'
+        f"<Arn>{signed.principal.arn}</Arn><UserId>{signed.access_key}</UserId><Account>{ACCOUNT_ID}</Account>"
+        "</GetCallerIdentityResult></GetCallerIdentityResponse>"
+    )
+    return Response(200, body.encode(), {"Content-Type": "text/xml"})

@@ -1,0 +1,154 @@
+"""moto's API Gateway: an API frozen at its deployment, and a stage with the keys and plans that hold for it."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from ..types import (
+    ACCOUNT_ID,
+    ApiKey,
+    ApiSnapshot,
+    Integration,
+    IntegrationResponse,
+    Method,
+    Resource,
+    Stage,
+    UsagePlan,
+)
+
+_FUNCTION = re.compile(r":path/2015-03-31/functions/(.+)/invocations$")
+
+
+def _backend(region: str) -> Any:
+    from moto.apigateway.models import apigateway_backends
+
+    return apigateway_backends[ACCOUNT_ID][region]
+
+
+def install() -> None:
+    """A deployment to a stage that exists changes what it serves and nothing else; moto makes the stage anew.
+
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-deployments.html
+    """
+    from moto.apigateway.models import RestAPI
+
+    original = RestAPI.create_deployment
+    if hasattr(original, "keeps"):
+        return
+
+    def create_deployment(self: Any, name: str, description: str, stage_variables: Any = None) -> Any:
+        stage = self.stages.get(name)
+        deployment = original(self, name, description, stage_variables)
+        if stage is not None:
+            stage.deployment_id = deployment.id
+            stage.variables = stage_variables or stage.variables
+            self.stages[name] = stage
+        return deployment
+
+    setattr(create_deployment, "keeps", True)  # noqa: B010 (a function's attribute, which types do not know)
+    setattr(RestAPI, "create_deployment", create_deployment)  # noqa: B010
+
+
+def find(api_id: str) -> str | None:
+    """The region in which an API lives."""
+    from moto.apigateway.models import apigateway_backends
+
+    for region, backend in apigateway_backends[ACCOUNT_ID].items():
+        if api_id in backend.apis:
+            return str(region)
+    return None
+
+
+def _integration(stored: Any) -> Integration | None:
+    if stored is None:
+        return None
+    function = _FUNCTION.search(stored.uri or "")
+    responses = {
+        str(status): IntegrationResponse(
+            str(status),
+            r.selection_pattern,
+            {k: v or "" for k, v in (r.response_templates or {}).items()},
+            dict(r.response_parameters or {}),
+        )
+        for status, r in (stored.integration_responses or {}).items()
+    }
+    return Integration(
+        stored.integration_type,
+        function.group(1) if function else None,
+        {k: v or "" for k, v in (stored.request_templates or {}).items()},
+        stored.passthrough_behaviour or "WHEN_NO_MATCH",
+        dict(stored.request_parameters or {}),
+        responses,
+        int(stored.timeout_in_millis or 29_000),
+    )
+
+
+def _method(api: Any, stored: Any) -> Method:
+    validator = api.request_validators.get(stored.request_validator_id)
+    models = {}
+    for content_type, name in (stored.request_models or {}).items():
+        if name in api.models and api.models[name].schema:
+            models[content_type] = json.loads(api.models[name].schema)
+    return Method(
+        stored.http_method,
+        str(stored.api_key_required).lower() == "true",
+        stored.authorization_type or "NONE",
+        bool(validator and validator.validate_request_body),
+        bool(validator and validator.validate_request_parameters),
+        models,
+        {k: str(v).lower() == "true" for k, v in (stored.request_parameters or {}).items()},
+        _integration(stored.method_integration),
+        {str(k): dict(r.response_parameters or {}) for k, r in stored.method_responses.items()},
+    )
+
+
+def snapshot(api_id: str, region: str) -> ApiSnapshot:
+    """The API as it stands at this moment, for a deployment to keep."""
+    api = _backend(region).get_rest_api(api_id)
+    resources = tuple(
+        Resource(r.id, r.get_path() or "/", {name: _method(api, m) for name, m in r.resource_methods.items()})
+        for r in api.resources.values()
+    )
+    answers = {
+        kind: {
+            "statusCode": r.status_code,
+            "responseParameters": dict(r.response_parameters or {}),
+            "responseTemplates": dict(r.response_templates or {}),
+        }
+        for kind, r in api.gateway_responses.items()
+    }
+    return ApiSnapshot(api_id, api.name, region, resources, answers, tuple(api.binaryMediaTypes))
+
+
+def stage(api_id: str, region: str, name: str, deployments: dict[str, ApiSnapshot]) -> Stage | None:
+    """A stage as it stands now, serving the snapshot of its deployment; None when there is none."""
+    backend = _backend(region)
+    api = backend.apis.get(api_id)
+    stored = api.stages.get(name) if api else None
+    if stored is None or stored.deployment_id not in deployments:
+        return None
+    keys = {k.value: ApiKey(k.id, k.value, bool(k.enabled)) for k in backend.get_api_keys()}
+    plans = []
+    for plan in backend.get_usage_plans():
+        stages = frozenset((s["apiId"], s["stage"]) for s in plan.api_stages)
+        if (api_id, name) in stages:
+            plans.append(
+                UsagePlan(
+                    plan.id,
+                    stages,
+                    frozenset(backend.usage_plan_keys.get(plan.id, {})),
+                    _number(plan.throttle.get("rateLimit")),
+                    int(plan.throttle["burstLimit"]) if "burstLimit" in plan.throttle else None,
+                    int(plan.quota["limit"]) if "limit" in plan.quota else None,
+                    plan.quota.get("period"),
+                )
+            )
+    return Stage(
+        name, deployments[stored.deployment_id], stored.deployment_id, dict(stored.variables or {}), keys, tuple(plans)
+    )
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)

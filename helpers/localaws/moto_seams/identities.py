@@ -1,0 +1,115 @@
+"""moto's IAM and STS: keys, roles and the policies that hold for them.
+
+What only reads may run on any thread: it takes a copy (`list`) of what the moto thread may be changing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from ..auth import Principal, check_policy, service_allowed
+from ..protocols import Call
+from ..types import ACCOUNT_ID, AwsError
+
+
+def _iam() -> Any:
+    from moto.iam.models import iam_backends
+
+    return iam_backends[ACCOUNT_ID]["aws"]
+
+
+def preload() -> None:
+    """Reads AWS's managed policies, which takes a moment, before anyone waits for them."""
+    _iam()
+
+
+def find(access_key: str) -> Principal | None:
+    """The principal of a key that IAM or STS made."""
+    from moto.sts.models import sts_backends
+
+    role = sts_backends[ACCOUNT_ID]["aws"].get_assumed_role_from_access_key(access_key)
+    if role is not None:
+        return Principal.of_role(
+            role.role_arn,
+            role.session_name,
+            role.secret_access_key,
+            token=role.session_token,
+            expires=role.expiration.timestamp(),
+            session_policy=role.policy or None,
+        )
+    for user in list(_iam().users.values()):
+        for key in list(user.access_keys):
+            if key.access_key_id == access_key and key.status == "Active":
+                return Principal(user.arn, key.secret_access_key, user=user.name)
+    return None
+
+
+def _role(arn: str | None) -> Any:
+    return next((r for r in list(_iam().roles.values()) if r.arn == arn), None)
+
+
+def arn(kind: str, name: str, path: str) -> str:
+    """The ARN of a role, user, group, policy or instance profile: as it is, or as it would be made under `path`."""
+    stored = getattr(
+        _iam(), {"instance-profile": "instance_profiles", "policy": "managed_policies"}.get(kind, f"{kind}s")
+    )
+    found = next((x.arn for x in list(stored.values()) if x.name == name), None) if kind != "policy" else None
+    return str(found or f"arn:aws:iam::{ACCOUNT_ID}:{kind}{path}{name}")
+
+
+def policies(principal: Principal) -> Iterator[dict[str, Any]]:
+    """The identity policies of a role or user, its groups' included; none for one that no longer exists."""
+    iam = _iam()
+    holders = [_role(principal.role)] if principal.role else [iam.users.get(principal.user)]
+    if principal.user:
+        holders += [g for g in list(iam.groups.values()) if any(u.name == principal.user for u in list(g.users))]
+    for holder in filter(None, holders):
+        for document in list(holder.policies.values()):
+            yield json.loads(document)
+        for managed in list(holder.managed_policies.values()):
+            yield json.loads(_document(managed))
+
+
+def _document(managed: Any) -> str:
+    return str(next(v for v in managed.versions if v.version_id == managed.default_version_id).document)
+
+
+def trust_policy(role_arn: str) -> dict[str, Any] | None:
+    """Who may assume a role; None when there is no such role."""
+    role = _role(role_arn)
+    document: dict[str, Any] | None = json.loads(role.assume_role_policy_document) if role else None
+    return document
+
+
+def trusts(role_arn: str, service: str, source_arn: str = "") -> bool:
+    """Whether a role exists and may be assumed by an AWS service on behalf of `source_arn`."""
+    return service_allowed(trust_policy(role_arn), service, "sts:AssumeRole", role_arn, source_arn)
+
+
+def check(call: Call, parameters: dict[str, Any]) -> None:
+    """Refuses what moto would take and AWS would not, and what this AWS would not evaluate; raises AwsError.
+
+    https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
+    https://docs.aws.amazon.com/IAM/latest/APIReference/API_AttachRolePolicy.html
+    """
+    for name in ("PolicyDocument", "AssumeRolePolicyDocument", "Policy"):
+        if name in parameters:
+            check_policy(parameters[name])
+    if "PermissionsBoundary" in parameters:
+        raise AwsError("InvalidInput", "The local AWS does not evaluate permissions boundaries.")
+    if call.operation in ("AttachRolePolicy", "AttachUserPolicy", "AttachGroupPolicy"):
+        managed = _iam().managed_policies.get(parameters.get("PolicyArn"))
+        if managed is not None:
+            check_policy(_document(managed))
+    if call.operation == "AssumeRole":
+        if any(name.startswith("PolicyArns.") for name in parameters):
+            raise AwsError("ValidationError", "The local AWS evaluates one inline session policy, not PolicyArns.")
+        role, seconds = _role(parameters.get("RoleArn")), parameters.get("DurationSeconds", "3600")
+        if not seconds.isascii() or not seconds.isdigit() or not 900 <= int(seconds[:9]) <= 43_200:
+            text = f"1 validation error detected: Value '{seconds}' at 'durationSeconds' failed to satisfy constraint:"
+            raise AwsError("ValidationError", f"{text} Member must have value between 900 and 43200")
+        if role is not None and int(seconds) > int(role.max_session_duration or 3600):
+            text = "The requested DurationSeconds exceeds the MaxSessionDuration set for this role."
+            raise AwsError("ValidationError", text)

@@ -1,0 +1,85 @@
+"""moto's Lambda: what is stored about a function, as the runtime needs it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from ..types import ACCOUNT_ID, AwsError, Function
+
+
+def _backend(region: str) -> Any:
+    from moto.awslambda.models import lambda_backends
+
+    return lambda_backends[ACCOUNT_ID][region]
+
+
+_NAME = re.compile(
+    r"(?:arn:aws:lambda:(?P<region>[a-z0-9-]+):)?(?:\d{12}:)?(?:function:)?"
+    r"(?P<name>[A-Za-z0-9_-]{1,64})(?::(?P<qualifier>\$LATEST|[A-Za-z0-9_-]{1,128}))?"
+)
+
+
+def split(name_or_arn: str, region: str) -> tuple[str, str, str | None]:
+    """(region, function name, qualifier) of a name, a partial or a full ARN; `region` "" takes the ARN's.
+
+    Raises AwsError ValidationException for what is none of them, ResourceNotFoundException for another region's.
+    https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html#API_Invoke_RequestParameters
+    """
+    found = _NAME.fullmatch(name_or_arn)
+    if not found:
+        text = f"1 validation error detected: Value '{name_or_arn}' at 'functionName' failed to satisfy constraint:"
+        raise AwsError("ValidationException", f"{text} Member must satisfy regular expression pattern: {_NAME.pattern}")
+    where = found["region"] or region
+    if region and where != region:
+        text = f"Functions from '{where}' are not reachable in this region ('{region}')"
+        raise AwsError("ResourceNotFoundException", text, 404)
+    return where, found["name"], found["qualifier"]
+
+
+def lookup(name_or_arn: str, qualifier: str | None, region: str) -> Function:
+    """The function as it stands now; raises AwsError ResourceNotFoundException."""
+    region, name, in_name = split(name_or_arn, region)
+    qualifier = qualifier or in_name
+    arn = f"arn:aws:lambda:{region}:{ACCOUNT_ID}:function:{name}" + (f":{qualifier}" if qualifier else "")
+    try:
+        stored = _backend(region).get_function(name, qualifier)
+    except Exception:
+        raise AwsError("ResourceNotFoundException", f"Function not found: {arn}", 404) from None
+    latest = _backend(region).get_function(name)
+    reserved = latest.reserved_concurrency
+    return Function(
+        name=name,
+        arn=arn,
+        version="$LATEST" if stored is latest else str(stored.version),
+        region=region,
+        handler=stored.handler,
+        runtime=stored.run_time,
+        role=stored.role,
+        timeout=int(stored.timeout),
+        memory=int(stored.memory_size),
+        environment=dict(stored.environment_vars),
+        code=stored.code_bytes,
+        code_sha256=stored.code_sha_256,
+        log_group=stored.logs_group_name,
+        reserved_concurrency=None if reserved is None else int(reserved),
+    )
+
+
+def policy(arn: str) -> dict[str, Any] | None:
+    """A function's resource policy, or None.
+
+    moto writes `arn…:$LATEST` as the resource of a permission given without a qualifier; on AWS it is the bare ARN.
+    """
+    region, name, _ = split(arn, "")
+    try:
+        statements = _backend(region).get_function(name).policy.statements
+    except Exception:
+        return None
+    fixed = [s | {"Resource": s["Resource"].rstrip(":").removesuffix(":$LATEST")} for s in statements]
+    return {"Statement": fixed} if fixed else None
+
+
+def arns(region: str) -> list[str]:
+    """The ARNs of all functions."""
+    return [f.function_arn for f in _backend(region).list_functions()]

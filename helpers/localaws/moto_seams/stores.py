@@ -1,0 +1,87 @@
+"""moto's CloudWatch Logs, CloudWatch, S3, SQS and SNS, as far as the lab itself writes to them on AWS's behalf."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from ..types import ACCOUNT_ID
+
+
+def write_logs(region: str, group: str, stream: str, events: Sequence[tuple[int, str]]) -> None:
+    """Appends log events (ms since epoch, message), making group and stream when they are missing.
+
+    On AWS the function's role needs logs:CreateLogGroup, CreateLogStream and PutLogEvents for that; the caller asks.
+    """
+    from moto.logs.models import logs_backends
+
+    backend = logs_backends[ACCOUNT_ID][region]
+    if group not in backend.groups:
+        backend.create_log_group(group, {})
+    streams = backend.groups[group].streams
+    if stream not in streams:
+        backend.create_log_stream(group, stream)
+    newest = max((at for at, _ in events), default=0)
+    ordered = sorted(((min(at, newest), text) for at, text in events), key=lambda e: e[0])
+    backend.put_log_events(group, stream, [{"timestamp": at, "message": text} for at, text in ordered])
+
+
+def has_log_group(region: str, group: str) -> bool:
+    """Whether a log group is there."""
+    from moto.logs.models import logs_backends
+
+    return group in logs_backends[ACCOUNT_ID][region].groups
+
+
+def bucket_policy(bucket: str) -> dict[str, Any] | None:
+    """A bucket's policy document, or None."""
+    from moto.s3.models import s3_backends
+
+    stored = s3_backends[ACCOUNT_ID]["aws"].buckets.get(bucket)
+    if stored is None or not stored.policy:
+        return None
+    document: dict[str, Any] = json.loads(stored.policy)
+    return document
+
+
+def put_object(bucket: str, key: str, body: bytes) -> None:
+    """Stores an object, as a service does in its customer's bucket."""
+    from moto.s3.models import s3_backends
+
+    s3_backends[ACCOUNT_ID]["aws"].put_object(bucket, key, body)
+
+
+def send_message(queue_arn: str, body: str) -> None:
+    """Sends a message to an SQS queue."""
+    from moto.sqs.models import sqs_backends
+
+    _, _, _, region, _, name = queue_arn.split(":")
+    sqs_backends[ACCOUNT_ID][region].send_message(name, body)
+
+
+def publish(topic_arn: str, message: str) -> None:
+    """Publishes to an SNS topic."""
+    from moto.sns.models import sns_backends
+
+    sns_backends[ACCOUNT_ID][topic_arn.split(":")[3]].publish(message, arn=topic_arn)
+
+
+def put_metrics(region: str, namespace: str, data: list[dict[str, Any]]) -> None:
+    """Stores CloudWatch metric data (the entries of PutMetricData's `MetricData`)."""
+    from moto.cloudwatch.models import cloudwatch_backends
+
+    cloudwatch_backends[ACCOUNT_ID][region].put_metric_data(namespace, data)
+
+
+def mirror_stream(region: str, name: str, tags: dict[str, str] | None) -> None:
+    """Lets moto's tagging API see a stream of the lab's own Kinesis (None: it is gone)."""
+    from moto.kinesis.models import kinesis_backends
+
+    streams = kinesis_backends[ACCOUNT_ID][region].streams
+    if tags is None:
+        streams.pop(name, None)
+        return
+    if name not in streams:
+        kinesis_backends[ACCOUNT_ID][region].create_stream(name, 1)
+    streams[name].tags = tags

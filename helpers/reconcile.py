@@ -1,0 +1,133 @@
+"""Rows and revenue at every stage, each read from that stage's own store with plain boto3.
+
+A row counts once, by its RowId, however often it was delivered. Revenue is Σ Quantity × UnitPrice, exact.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.exceptions import ClientError
+
+from .lab import Lab, LabError
+from .rows import Selection, read_rows
+
+Row = dict[str, Any]
+
+
+class Tally:
+    """Counts rows by RowId; a RowId that comes with two different amounts is an error, not a duplicate."""
+
+    def __init__(self) -> None:
+        self.amounts: dict[str, Decimal] = {}
+        self.delivered = 0
+
+    def add(self, row: Row) -> None:
+        amount = row["Quantity"] * Decimal(row["UnitPrice"])
+        if self.amounts.setdefault(row["RowId"], amount) != amount:
+            raise ValueError(
+                f"{row['RowId']} comes with two amounts: {self.amounts[row['RowId']]} and {amount}"
+            )
+        self.delivered += 1
+
+    @property
+    def rows(self) -> int:
+        return len(self.amounts)
+
+    @property
+    def duplicates(self) -> int:
+        return self.delivered - self.rows
+
+    @property
+    def revenue(self) -> Decimal:
+        return sum(self.amounts.values(), Decimal(0))
+
+
+def tally(rows: Iterator[Row]) -> Tally:
+    """The tally of some rows."""
+    result = Tally()
+    for row in rows:
+        result.add(row)
+    return result
+
+
+def sent_rows(csv: str | Path, rows: int = 0, refused: str | Path | None = None) -> Iterator[Row]:
+    """The client's side: the rows that it selects from its file, less those that it set aside."""
+    aside = set()
+    if refused and Path(refused).exists():
+        with Path(refused).open(encoding="utf-8") as lines:
+            aside = {json.loads(line).get("RowId") for line in lines}
+    for row in read_rows(csv, Selection(first=rows or None), on_refused=lambda _: None):
+        if row["RowId"] not in aside:
+            yield row
+
+
+def stream_rows(stream: str) -> Iterator[Row]:
+    """Every record of a Kinesis stream from TRIM_HORIZON on, shard by shard, up to where it stood when asked."""
+    kinesis = boto3.client("kinesis")
+    shards = [
+        s["ShardId"]
+        for page in kinesis.get_paginator("list_shards").paginate(StreamName=stream)
+        for s in page["Shards"]
+    ]
+
+    def read(shard: str) -> list[Row]:
+        found: list[Row] = []
+        iterator = kinesis.get_shard_iterator(
+            StreamName=stream, ShardId=shard, ShardIteratorType="TRIM_HORIZON"
+        )["ShardIterator"]
+        while iterator:
+            try:
+                page = kinesis.get_records(ShardIterator=iterator, Limit=10_000)
+            except ClientError as error:
+                if error.response["Error"]["Code"] != "ProvisionedThroughputExceededException":
+                    raise
+                time.sleep(0.2)  # a shard may be read five times and 2 MB a second
+                continue
+            found += [json.loads(record["Data"]) for record in page["Records"]]
+            iterator = page.get("NextShardIterator")
+            if page["MillisBehindLatest"] == 0:
+                break
+        return found
+
+    with ThreadPoolExecutor(8) as pool:
+        for rows in pool.map(read, shards):
+            yield from rows
+
+
+def object_rows(bucket: str, prefix: str) -> Iterator[Row]:
+    """Every row of the JSON-lines objects below a prefix, gzipped or not."""
+    s3 = boto3.client("s3")
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+        for entry in page.get("Contents", []):
+            body = s3.get_object(Bucket=bucket, Key=entry["Key"])["Body"].read()
+            if entry["Key"].endswith(".gz"):
+                body = gzip.decompress(body)
+            for line in body.splitlines():
+                yield json.loads(line)
+
+
+def stages(lab: Lab) -> dict[str, dict[str, Any]]:
+    """Rows and revenue (an exact decimal string) of every stage that has run in this lab."""
+    readers: dict[str, tuple[str, Callable[[dict[str, str]], Iterator[Row]]]] = {
+        "client": ("02", lambda o: sent_rows(o["csv"], int(o["rows"]), o.get("refused"))),
+        "kinesis": ("02", lambda o: stream_rows(o["stream"])),
+        "raw_storage": ("03", lambda o: object_rows(o["bucket"], o["prefix"])),
+    }
+    result = {}
+    for name, (stage, read) in readers.items():
+        try:
+            outputs = lab.outputs(stage)
+        except LabError:
+            continue
+        counted = tally(read(outputs))
+        result[name] = {"rows": counted.rows, "revenue": format(counted.revenue, "f")}
+    return result

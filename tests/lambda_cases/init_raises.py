@@ -1,0 +1,6 @@
+settings = {}
+table = settings["TABLE"]
+
+
+def handler(event, context):
+    return table
