@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
@@ -23,8 +24,8 @@ class CommandError(Exception):
     """What was asked for cannot be done. The message is one line: what is wrong, and what to do."""
 
 
-class Interrupted(BaseException):
-    """Ctrl-C, SIGTERM or a closed terminal; no Exception, so that nothing on its way swallows it."""
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, SIGTERM or a closed terminal: of the kind that an event loop lets through from wherever it strikes."""
 
     def __init__(self, number: int) -> None:
         self.signal = signal.Signals(number)
@@ -55,6 +56,7 @@ def own_lab(folder: Path, start: LabAction, stop: LabAction, **environment: str)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # tasks that this ends would each complain
     raise Interrupted(number)
 
 

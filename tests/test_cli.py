@@ -160,6 +160,7 @@ def test_run_only_and_cleaned_up(
     assert cli.main(["run", "--only", "02", "-p", "cleanup=true"]) == 0
     summary = json.loads((workbook_of_two / "runs" / "latest" / "summary.json").read_text())
     assert [n["name"] for n in summary["notebooks"]] == ["02-pipeline"] and summary["stages"] == {}
+    assert "cleaned up: no stage is left to compare" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

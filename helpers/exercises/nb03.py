@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +10,7 @@ import boto3
 from botocore.exceptions import ClientError
 
 from helpers.checks import Wrong, exercise
-from helpers.provision import error_code, until_propagated
+from helpers.provision import error_code
 from helpers.reconcile import object_rows
 
 
@@ -67,36 +66,32 @@ def cancellations(answer: int) -> str:
     raise Wrong("it is another number. Which rows have an InvoiceNo that begins with C?")
 
 
-@exercise("03-3", hint="Effect Deny, Principal the role's ARN, one action, and the ARN of what lies below raw/.")
-def never_delete(answer: object) -> str:
-    """A role that is allowed everything on S3 still may not delete a raw file, and may do all that it needs."""
-    bucket, iam, s3 = _outputs()["bucket"], boto3.client("iam"), boto3.client("s3")
+@exercise(
+    "03-3", hint="A rule has a Status, a Filter with a Prefix, and Transitions with Days and StorageClass."
+)
+def cheaper_files(answer: object) -> str:
+    """The bucket's lifecycle moves raw/ to STANDARD_IA after 30 days, and deletes nothing."""
+    bucket = _outputs()["bucket"]
     try:
-        statements = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])["Statement"]
+        rules = boto3.client("s3").get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
     except ClientError as error:
-        if error_code(error) != "NoSuchBucketPolicy":
+        if error_code(error) != "NoSuchLifecycleConfiguration":
             raise
-        raise Wrong("the bucket has no policy yet.") from None
-    role = iam.get_role(RoleName="raw-storage-role")["Role"]["Arn"]
-    allowed = "arn:aws:s3:::" + bucket
-    verdicts = {
-        (action, resource): _denied(statements, role, action, resource)
-        for action, resource in (
-            ("s3:DeleteObject", f"{allowed}/raw/2026/11/22/23/a.jsonl"),
-            ("s3:PutObject", f"{allowed}/raw/2026/11/22/23/a.jsonl"),
-            ("s3:GetObject", f"{allowed}/raw/2026/11/22/23/a.jsonl"),
-            ("s3:PutObject", f"{allowed}/aws/lambda/a"),
-        )
-    }
-    deleting, *needed = verdicts.values()
-    if any(statement["Effect"] == "Allow" for statement in statements):
-        raise Wrong("the policy allows something: this one only has to deny.")
-    if any(needed):
-        blocked = next(action for (action, _), denied in list(verdicts.items())[1:] if denied)
-        raise Wrong(f"it also denies {blocked}, which the function needs to store rows.")
-    if not deleting:
-        raise Wrong("the role could still delete a file below raw/: look at Principal, Action and Resource.")
-    return "no policy of the role can ever let it delete a raw file."
+        raise Wrong("the bucket has no lifecycle yet.") from None
+    enabled = [rule for rule in rules if rule["Status"] == "Enabled"]
+    if not enabled:
+        raise Wrong("the rule is there, but it is not Enabled.")
+    if any("Expiration" in rule for rule in enabled):
+        raise Wrong("it also deletes files (Expiration): raw files are what all else is computed from.")
+    moves = [(_prefix(rule), move["Days"], move["StorageClass"]) for rule in enabled for move in rule["Transitions"]]
+    if moves != [("raw/", 30, "STANDARD_IA")]:
+        found = "; ".join(f"{prefix or 'the whole bucket'} to {kind} after {days} days" for prefix, days, kind in moves)
+        raise Wrong(f"it moves {found}; wanted is raw/ to STANDARD_IA after 30 days.")
+    return "raw files cost half from their 31st day on, and stay."
+
+
+def _prefix(rule: dict[str, Any]) -> str:
+    return str(rule.get("Filter", {}).get("Prefix", rule.get("Prefix", "")))
 
 
 def _outputs() -> dict[str, str]:

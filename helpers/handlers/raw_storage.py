@@ -20,7 +20,7 @@ import datetime as dt
 import hashlib
 import json
 import os
-from base64 import b64decode
+from binascii import a2b_base64
 from typing import Any
 
 import boto3
@@ -44,9 +44,9 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 def line_of(record: dict[str, Any]) -> bytes:
     """The row's bytes as the client's row left the API; they are read only to see that they are one."""
-    data = b64decode(record["kinesis"]["data"])
+    data = a2b_base64(record["kinesis"]["data"])
     try:
-        row = json.loads(data)
+        row = json.loads(data.decode())
         row["RowId"]
     except (ValueError, KeyError, TypeError):
         number, shown = record["kinesis"]["sequenceNumber"], data[:80].decode("utf-8", "replace")

@@ -79,11 +79,13 @@ def _needed(call: Call, params: dict[str, Any], request: Request, region: str, s
     elif service == "s3":
         yield from _s3(call, request, query)
     elif service == "logs":
-        group, stream = params.get("logGroupName"), params.get("logStreamName") or ""
-        for name in [group] if group else params.get("logGroupNames") or []:
-            yield f"logs:{operation}", f"arn:aws:logs:{here}:log-group:{name}:log-stream:{stream}", {}
-        for name in [params[k] for k in ("logGroupIdentifier", "logGroupArn", "resourceArn") if params.get(k)]:
-            yield f"logs:{operation}", f"arn:aws:logs:{here}:log-group:{name.rpartition(':log-group:')[2]}", {}
+        named = [
+            params[k] for k in ("logGroupName", "logGroupIdentifier", "logGroupArn", "resourceArn") if params.get(k)
+        ]
+        # AWS's own denials show the empty log stream of an action on a group; so "log-group:name:*" matches.
+        tail = "" if operation.endswith("Resource") else f":log-stream:{params.get('logStreamName') or ''}"
+        for name in named or params.get("logGroupNames") or []:
+            yield f"logs:{operation}", f"arn:aws:logs:{here}:log-group:{name.rpartition(':log-group:')[2]}{tail}", {}
     elif service == "iam":
         yield f"iam:{operation}", _iam(params), {}
     elif service == "apigateway":

@@ -1,11 +1,10 @@
 """Event source mappings: a Kinesis stream triggers a Lambda.
 
-One task a shard, so that a shard's records are delivered in order, one batch at a time; a mapping's shards run side
-by side, and each mapping reads the stream for itself. Pages, all under https://docs.aws.amazon.com/lambda/latest/dg/:
-with-kinesis.html, services-kinesis-parameters.html, kinesis-on-failure-destination.html,
-services-kinesis-batchfailurereporting.html; under ../api/: API_CreateEventSourceMapping.html and its neighbours.
-Otherwise than on AWS, a mapping is at work at once, reads without a share in the shard's read limits, and is woken by
-a record instead of asking once a second. Refused at creation: other sources than Kinesis, filters, tumbling windows,
+One task a shard keeps a shard's records in order, one batch at a time; a mapping's shards run side by side, and each
+mapping reads the stream for itself. Pages under https://docs.aws.amazon.com/lambda/latest/dg/: with-kinesis.html,
+services-kinesis-parameters.html, kinesis-on-failure-destination.html, services-kinesis-batchfailurereporting.html.
+Otherwise than on AWS a mapping is at work at once, has no share in the shard's read limits, and is woken by a record
+instead of asking every second. Refused at creation: sources other than Kinesis, filters, tumbling windows,
 parallelisation factors above 1, Lambda and Kafka as destinations.
 """
 
@@ -35,16 +34,12 @@ MAX_BACKOFF = 5.0  # seconds between two tries of a batch; AWS does not document
 _GATHER = 0.05  # seconds for which a burst of records is let come before a waiting batch is looked at again
 _NEEDED = ("GetRecords", "GetShardIterator", "DescribeStream", "ListShards")
 _DESTINATIONS = {"sqs": "SendMessage", "sns": "Publish", "s3": "PutObject"}
-_UNSUPPORTED = {
-    "FilterCriteria", "TumblingWindowInSeconds", "SelfManagedEventSource", "Topics", "Queues", "KMSKeyArn",
-    "SourceAccessConfigurations", "SelfManagedKafkaEventSourceConfig", "AmazonManagedKafkaEventSourceConfig",
-    "DocumentDBEventSourceConfig", "ProvisionedPollerConfig", "ScalingConfig", "MetricsConfig", "LoggingConfig",
-}  # fmt: skip
 _DEFAULTS: dict[str, Any] = {
     "BatchSize": 100, "MaximumBatchingWindowInSeconds": 0, "MaximumRetryAttempts": -1, "MaximumRecordAgeInSeconds": -1,
     "ParallelizationFactor": 1, "BisectBatchOnFunctionError": False, "FunctionResponseTypes": [],
     "DestinationConfig": {},
 }  # fmt: skip
+_OTHERS = {"EventSourceArn", "FunctionName", "Enabled", "StartingPosition", "StartingPositionTimestamp", "Tags", "UUID"}
 _LOG = logging.getLogger("localaws")
 _invalid = partial(AwsError, "InvalidParameterValueException")
 
@@ -105,8 +100,8 @@ class EventSources:
         limits.check("lambda", "CreateEventSourceMapping", p)
         settings = self._settings(p, {})
         if start is None:
-            text = "1 validation error detected: Value null at 'startingPosition' failed to satisfy constraint: Member "
-            raise _invalid(text + "must not be null.")
+            text = "1 validation error detected: Value null at 'startingPosition' failed to satisfy constraint:"
+            raise _invalid(f"{text} Member must not be null.")
         if (start == "AT_TIMESTAMP") != (at is not None):
             raise _invalid("StartingPositionTimestamp must be given with StartingPosition AT_TIMESTAMP, and no other.")
         if at is not None and at > self.needs.kinesis.clock():
@@ -119,10 +114,10 @@ class EventSources:
         self._authorize(function, source, settings)
         for other in self.mappings.values():
             if other.config["EventSourceArn"] == source and other.config["FunctionArn"] == function.arn:
-                text = (
-                    f'The event source arn (" {source} ") and function (" {function.name} ") provided mapping already'
+                text = f'The event source arn (" {source} ") and function (" {function.name} ") provided mapping'
+                text += (
+                    f" already exists. Please update or delete the existing mapping with UUID {other.config['UUID']}"
                 )
-                text += f" exists. Please update or delete the existing mapping with UUID {other.config['UUID']}"
                 raise AwsError("ResourceConflictException", text, 409)
         key, prefix = str(uuid.uuid4()), function.arn.partition(":function:")[0]
         config = {
@@ -140,7 +135,7 @@ class EventSources:
         return self._switch(mapping, "Creating")
 
     def _settings(self, p: dict[str, Any], old: dict[str, Any]) -> dict[str, Any]:
-        if beyond := [name for name in _UNSUPPORTED & p.keys() if p[name]]:
+        if beyond := [name for name in p.keys() - _DEFAULTS.keys() - _OTHERS if p[name]]:
             raise _invalid(f"The local AWS does not have {beyond[0]} for an event source mapping.")
         settings = {name: p.get(name, old.get(name, default)) for name, default in _DEFAULTS.items()}
         if settings["ParallelizationFactor"] != 1:
@@ -162,8 +157,7 @@ class EventSources:
                 raise _invalid(f"The local AWS sends what failed to SQS, SNS or S3, not to {target}.")
             action, resource = _DESTINATIONS[service], f"{target}/aws/lambda/*" if service == "s3" else target
             if not self.needs.allowed(function.role, f"{service}:{action}", resource):
-                text = f"The provided execution role does not have permissions to call {action} on {service.upper()}"
-                raise _invalid(text)
+                raise _invalid(f"The provided execution role does not have permissions to call {action} on {service}")
 
     def get(self, key: str) -> Mapping:
         if key not in self.mappings:
@@ -173,12 +167,12 @@ class EventSources:
     async def update(self, key: str, p: dict[str, Any], region: str) -> dict[str, Any]:
         """Takes effect when the batch in flight is done; a batch that waits for another try begins anew."""
         limits.check("lambda", "UpdateEventSourceMapping", p)
-        mapping, settings = self.get(key), self._settings(p, self.get(key).config)
+        function, settings = self.get(key).function, self._settings(p, self.get(key).config)
         if p.get("FunctionName") or _destination(settings):
-            name = p.get("FunctionName") or mapping.config["FunctionArn"]
-            mapping.function = await self.needs.lookup(name, None, region)
-            self._authorize(mapping.function, mapping.stream.arn, settings)
-        mapping.config.update(settings, FunctionArn=mapping.function.arn, LastModified=round(time.time(), 3))
+            function = await self.needs.lookup(p.get("FunctionName") or function.arn, None, region)
+            self._authorize(function, self.get(key).stream.arn, settings)
+        mapping = self.get(key)
+        mapping.config.update(settings, FunctionArn=function.arn, LastModified=round(time.time(), 3))
         mapping.enabled = p.get("Enabled", mapping.enabled)
         return self._switch(mapping, "Updating")
 
@@ -278,7 +272,7 @@ class EventSources:
         config, queue, end = mapping.config, deque([batch]), batch.first + len(batch.records)
         bisect, retries = config["BisectBatchOnFunctionError"], config["MaximumRetryAttempts"]
         delay, tries = 0.0, 0
-        while queue:
+        while queue and not mapping.stream.deleted:
             mapping.positions[shard.id] = queue[0].first
             _end_if_cancelled()
             await asyncio.sleep(delay * (0.5 + random.random() / 2))
@@ -321,9 +315,8 @@ class EventSources:
 
     async def _invoke(self, mapping: Mapping, shard: Shard, batch: _Batch) -> int:
         """How many records the function has processed, from the first on; raises AwsError when it did not run."""
-        mapping.function = function = await self.needs.lookup(
-            mapping.config["FunctionArn"], None, mapping.stream.region
-        )
+        arn, region = mapping.config["FunctionArn"], mapping.stream.region
+        mapping.function = function = await self.needs.lookup(arn, None, region)
         age = self.needs.kinesis.clock() - batch.records[-1].arrival
         call = asyncio.ensure_future(self.needs.invoke(function, _event(mapping, shard, batch)))
         try:
@@ -347,32 +340,24 @@ class EventSources:
         return len(batch.records)
 
     async def _set_aside(self, mapping: Mapping, shard: Shard, batch: _Batch, why: str) -> None:
-        """Sends AWS's record of a discarded batch to the on-failure destination, if there is one.
-
-        https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html
-        """
-        target, last, now = _destination(mapping.config), batch.last, datetime.now(UTC)
+        """Sends AWS's record of a discarded batch to the on-failure destination, if there is one."""
+        target, now = _destination(mapping.config), datetime.now(UTC)
         if not target:
             return
+        last = batch.last or Invocation(b"", version=mapping.function.version, request_id=str(uuid.uuid4()))
         body: dict[str, Any] = {
             "requestContext": {
-                "requestId": last.request_id if last else str(uuid.uuid4()), "functionArn": mapping.function.arn,
+                "requestId": last.request_id, "functionArn": mapping.function.arn,
                 "condition": why, "approximateInvokeCount": batch.invocations,
             },
-            "responseContext": {
-                "statusCode": 200, "executedVersion": last.version if last else mapping.function.version,
-                "functionError": last.error if last else None,
-            },
-            "version": "1.0",
-            "timestamp": _iso(now.timestamp()),
+            "responseContext": {"statusCode": 200, "executedVersion": last.version, "functionError": last.error},
+            "version": "1.0", "timestamp": _iso(now.timestamp()),
             "KinesisBatchInfo": {
-                "shardId": shard.id,
-                "startSequenceNumber": shard.sequence(batch.first),
+                "shardId": shard.id, "startSequenceNumber": shard.sequence(batch.first),
                 "endSequenceNumber": shard.sequence(batch.first + len(batch.records) - 1),
                 "approximateArrivalOfFirstRecord": _iso(batch.records[0].arrival),
                 "approximateArrivalOfLastRecord": _iso(batch.records[-1].arrival),
-                "batchSize": len(batch.records),
-                "streamArn": mapping.stream.arn,
+                "batchSize": len(batch.records), "streamArn": mapping.stream.arn,
             },
         }  # fmt: skip
         if ":s3:::" in target:  # S3 gets the records too; queues and topics only where they stand
@@ -406,7 +391,7 @@ async def _news(shard: Shard, timeout: float | None) -> None:
 def _take(mapping: Mapping, shard: Shard) -> tuple[int, list[Record], bool]:
     """The next batch: (first index, records, whether it is full) within BatchSize and the 6 MB of a payload."""
     first, records, _ = shard.read(mapping.positions[shard.id], mapping.config["BatchSize"])
-    around = 370 + len(mapping.stream.arn) + len(mapping.function.role)  # what an event has besides data and key
+    around = 440 + len(mapping.stream.arn) + len(mapping.function.role)  # what an event has besides data and key
     left = limits.LAMBDA_PAYLOAD
     for n, (data, key, _) in enumerate(records):
         left -= len(data) * 4 // 3 + len(key) + around
@@ -438,10 +423,7 @@ def _event(mapping: Mapping, shard: Shard, batch: _Batch) -> bytes:
 
 
 def _processed(payload: bytes, shard: Shard, batch: _Batch) -> int:
-    """How many records a partial batch response calls done: those before the lowest failure; none if it is invalid.
-
-    https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-batchfailurereporting.html
-    """
+    """How many records a partial batch response calls done: those before the lowest failure; none if it is invalid."""
     try:
         answer = orjson.loads(payload or b"null")
         if not answer or not answer.get("batchItemFailures"):

@@ -75,6 +75,10 @@ class Connection(asyncio.Protocol):
             ready = self.writable and len(self.waiting) < _QUEUE
             (self.transport.resume_reading if ready else self.transport.pause_reading)()
 
+    def eof_received(self) -> bool:
+        self.ended = True
+        return bool(self.task or self.waiting)  # who has only stopped sending still gets its answers
+
     def data_received(self, data: bytes) -> None:
         if self.ended:
             return
@@ -108,12 +112,15 @@ class Connection(asyncio.Protocol):
         key, text = name.decode("latin-1").lower(), value.decode("latin-1")
         if self.in_body:  # a chunked body's trailer must not pass for a header
             return
+        self.size += len(name) + len(value)
         if key == "host" and key in self.headers:
             raise _Refused(400)
         self.headers[key] = f"{self.headers[key]},{text}" if key in self.headers else text
 
     def on_headers_complete(self) -> None:
-        self.in_body = True
+        if self.size + len(self.url) > MAX_HEAD:
+            raise _Refused(431)
+        self.in_body, self.size = True, 0
         length, encoding = self.headers.get("content-length", "0"), self.headers.get("transfer-encoding", "chunked")
         if "host" not in self.headers and self.parser.get_http_version() == "1.1":
             raise _Refused(400)
@@ -164,6 +171,8 @@ class Connection(asyncio.Protocol):
                 self._send(answer, keep_alive, request.method)
             else:
                 self.task = asyncio.ensure_future(self._wait_for(answer, request, keep_alive))
+        if self.ended and self.task is None and self.transport:
+            self.transport.close()
         self._throttle()
 
     async def _wait_for(self, answer: Awaitable[Response], request: Request, keep_alive: bool) -> None:
@@ -203,8 +212,6 @@ class Connection(asyncio.Protocol):
         head.append("\r\n" if keep_alive else "Connection: close\r\n\r\n")
         data = "".join(head).encode("latin-1", "replace")
         self.transport.write(data if bodiless or method == "HEAD" else data + body)
-        if not keep_alive and not self.waiting:
-            self.transport.close()
 
 
 async def listen(handler: Handler, port: int = 0) -> tuple[asyncio.Server, set[Connection]]:

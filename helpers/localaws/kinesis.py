@@ -371,31 +371,30 @@ class Kinesis:
     # Records
 
     @staticmethod
-    def _prepared(entry: Any, member: str) -> tuple[bytes, str, int, int]:
+    def _prepared(entry: Any, place: int = 0) -> tuple[bytes, str, int, int]:
         """(data, partition key, hash key, bytes) of a record; raises AwsError for what no shard would take."""
         try:
-            key, data, explicit = (
-                entry["PartitionKey"],
+            data, key, explicit = (
                 binascii.a2b_base64(entry["Data"]),
+                entry["PartitionKey"],
                 entry.get("ExplicitHashKey"),
             )
-            size = len(data) + len(key.encode())
             hash_key = _hash_key(key) if explicit is None else int(explicit) if _HASH_KEY.fullmatch(explicit) else _TOP
+            size, length = len(data) + len(key.encode()), len(key)
         except (LookupError, TypeError, AttributeError, ValueError) as error:
-            raise AwsError("SerializationException", f"{member or 'The request '}is not a record: {error}") from None
-        broken = "partitionKey", "have length between 1 and 256"
-        if 1 <= len(key) <= 256:
-            if size <= limits.RECORD_BYTES and hash_key < _TOP:
-                return data, key, hash_key, size
-            broken = "data", f"have length less than or equal to {limits.RECORD_BYTES}"
+            raise AwsError("SerializationException", f"Record {place or ''} is not one: {error!r}") from None
+        if 1 <= length <= 256 and size <= limits.RECORD_BYTES and hash_key < _TOP:
+            return data, key, hash_key, size
         if hash_key >= _TOP:
             text = "Invalid ExplicitHashKey. ExplicitHashKey must be in the range: [0, 2^128-1]. Specified value was "
             raise _invalid(text + str(explicit))
-        text = f"1 validation error detected: Value at '{member}{broken[0]}' failed to satisfy constraint: Member must "
-        raise _validation(text + broken[1])
+        member = f"records.{place}.member." if place else ""
+        name, most = ("data", limits.RECORD_BYTES) if 1 <= length <= 256 else ("partitionKey", 256)
+        text = f"1 validation error detected: Value at '{member}{name}' failed to satisfy constraint: "
+        raise _validation(f"{text}Member must have length between {int(name != 'data')} and {most}")
 
-    def _put(self, stream: Stream, records: list[tuple[bytes, str, int, int]], operation: str) -> list[dict[str, str]]:
-        """What PutRecords answers for each record; one that its shard's limits refuse leaves the others alone."""
+    def _put(self, stream: Stream, records: list[tuple[bytes, str, int, int]], operation: str) -> Parameters:
+        """What PutRecords answers; a record that its shard's limits refuse leaves the others alone."""
         now, results, size_put, refused, add = self.clock(), [], 0, 0, stream.metrics.add
         arrival, opened, starts = round(now, 3), stream.open_shards, stream.starts
         for data, key, hash_key, size in records:
@@ -415,20 +414,19 @@ class Kinesis:
         if refused < len(records):
             add("IncomingRecords", len(records) - refused)
             add("IncomingBytes", size_put)
-        return results
+        return {"FailedRecordCount": refused, "Records": results}
 
     def PutRecord(self, stream: Stream, p: Parameters) -> Parameters:
-        [result] = self._put(stream, [self._prepared(p, "")], "PutRecord")
+        [result] = self._put(stream, [self._prepared(p)], "PutRecord")["Records"]
         if "ErrorCode" in result:
             raise AwsError(result["ErrorCode"], result["ErrorMessage"])
-        return result
+        return dict(result)
 
     def PutRecords(self, stream: Stream, p: Parameters) -> Parameters:
-        records = [self._prepared(entry, f"records.{n}.member.") for n, entry in enumerate(p["Records"], 1)]
-        if sum(r[3] for r in records) > limits.PUT_RECORDS_BYTES:
+        records = [self._prepared(entry, place) for place, entry in enumerate(p["Records"], 1)]
+        if sum([r[3] for r in records]) > limits.PUT_RECORDS_BYTES:
             raise _invalid(f"Records size exceeds {limits.PUT_RECORDS_BYTES // 2**20} MB limit")
-        results = self._put(stream, records, "PutRecords")
-        return {"FailedRecordCount": sum("ErrorCode" in r for r in results), "Records": results}
+        return self._put(stream, records, "PutRecords")
 
     def GetShardIterator(self, stream: Stream, p: Parameters) -> Parameters:
         shard, now, kind = stream.shards.get(p["ShardId"]), self.clock(), p["ShardIteratorType"]

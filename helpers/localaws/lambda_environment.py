@@ -40,9 +40,8 @@ MAX_RESPONSE = 6_291_556  # bytes; the number in AWS's message
 LOG_EVENT = 262_118  # bytes of one log event: 256 KiB less the 26 that CloudWatch adds
 PIPE = 65_536  # what a pipe holds: one read takes all that was written before a response
 NEXT, INIT_ERROR = b"/2018-06-01/runtime/invocation/next", b"/2018-06-01/runtime/init/error"
-ACCEPTED = b'HTTP/1.1 202 Accepted\r\nContent-Length: 15\r\n\r\n{"status":"OK"}'
-BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 34\r\n\r\n" + b'{"errorType":"InvalidRequestID"}\r\n'
-TOO_LARGE = b"HTTP/1.1 413 Too Large\r\nContent-Length: 37\r\n\r\n" + b'{"errorType":"RequestEntityTooLarge"}'
+RECEIPT = b'HTTP/1.1 202 Accepted\r\nContent-Length: 15\r\n\r\n{"status":"OK"}'
+UNKNOWN_ID, TOO_LARGE = (b"HTTP/1.1 %s\r\nContent-Length: 0\r\n\r\n" % status for status in (b"400 No", b"413 No"))
 RIC = "import sys; sys.path[:0] = sys.argv[2:]; from awslambdaric.__main__ import main; main(sys.argv)"
 
 
@@ -289,7 +288,7 @@ class Environment:
         """Whether it can take a call now: it is alive, and its credentials outlast the call."""
         if self.doomed or self.expires < time.time() + self.function.timeout + 60:
             return False
-        if self.socket is None or self.loop.time() - self.since < 0.05:
+        if self.socket is None or not self.connections:
             return bool(self.connections)
         try:  # it may have been killed, and the loop has not heard of it yet
             self.socket.recv(1, socket.MSG_PEEK)
@@ -343,9 +342,9 @@ class Environment:
             return b""
         if url == INIT_ERROR:
             self.init_error = self._shown(body.decode()).encode()
-            return ACCEPTED
+            return RECEIPT
         if self.call is None or url.split(b"/")[-2] != self.call.request_id.encode():
-            return BAD_REQUEST
+            return UNKNOWN_ID
         if len(body) > MAX_RESPONSE:
             text = f"Response payload size exceeded maximum allowed payload size ({MAX_RESPONSE} bytes)."
             kind = "Function.ResponseSizeTooLarge"
@@ -355,7 +354,7 @@ class Environment:
             self.finish(self._shown(body.decode()).encode(), "")
         else:
             self.finish(body)
-        return ACCEPTED
+        return RECEIPT
 
     def _settle(self) -> None:
         self.pool.coming -= self.answered

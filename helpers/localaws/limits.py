@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from .protocols import model
@@ -134,11 +135,17 @@ def check(service: str, operation: str, parameters: dict[str, Any], skip: str = 
         raise AwsError("ValidationException", f"{len(found)} validation error{many} detected: {'; '.join(found)}")
 
 
+@lru_cache
+def _regex(pattern: str) -> re.Pattern[str]:
+    """A pattern of a model, which is Java's; Python names its letters, digits and blanks otherwise."""
+    return re.compile(pattern.replace(r"\p{L}", r"\w").replace(r"\p{N}", r"\d").replace(r"\p{Z}", r"\s"))
+
+
 def _problems(shape: dict[str, Any], kind: str, value: Any) -> list[str]:
     """What is wrong with a value by itself, as AWS puts it after "Member must"."""
     problems = []
     if pattern := shape.get("pattern"):
-        if not re.fullmatch(pattern, value):
+        if not _regex(pattern).fullmatch(value):
             problems.append(f"satisfy regular expression pattern: {pattern}")
     if kind in ("integer", "long", "string", "list", "map") and ("min" in shape or "max" in shape):
         what, size = ("value", value) if kind in ("integer", "long") else ("length", len(value))

@@ -179,13 +179,22 @@ def _form(request: Request) -> dict[str, str]:
         raise AwsError("MalformedQueryString", "The query string contains a syntax error.", 404) from None
 
 
+@lru_cache
+def _is_payload(service: str, operation: str) -> bool:
+    """Whether the body is no JSON of the service's own: an Invoke's event, an imported API."""
+    shapes, called = model(service)["shapes"], model(service)["operations"][operation]
+    shape = shapes[called["input"]["shape"]] if "input" in called else {}
+    return "payload" in shape and shapes[shape["members"][shape["payload"]]["shape"]]["type"] == "blob"
+
+
 def parameters(call: Call, request: Request) -> dict[str, Any]:
-    """The parameters in a request's body: a query's form, JSON's members; empty for S3 and an Invoke's payload."""
+    """The parameters in a request's body: a query's form, JSON's members; none where the body is a payload."""
     if call.protocol == "query":
         return dict(call.uri)
-    body = b"" if call.protocol == "s3" or call.operation.startswith("Invoke") else _inflated(request)
+    if call.protocol == "s3" or (call.protocol == "rest-json" and _is_payload(call.service, call.operation)):
+        return {}
     try:
-        parsed = orjson.loads(body or b"{}")
+        parsed = orjson.loads(_inflated(request) or b"{}")
     except orjson.JSONDecodeError:
         raise AwsError("SerializationException", "The request body is not JSON.") from None
     if not isinstance(parsed, dict):

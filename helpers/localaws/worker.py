@@ -1,12 +1,10 @@
 """Runs one Lambda function: the process behind an execution environment. Standard library only.
 
-It asks the lab for events and posts results over the Lambda Runtime API, and does for a handler what AWS's
-runtime client does: import it, make its context, read and write JSON, report errors, preset `logging`.
-https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html (beside it: python-handler.html,
-python-context.html, python-logging.html, python-exceptions.html)
+It speaks the Lambda Runtime API and does for a handler what AWS's runtime client does: import it, make its context,
+read and write JSON, report errors, preset `logging`. https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
+(beside it: python-handler.html, python-context.html, python-logging.html, python-exceptions.html)
 
-Started as `python -I -S worker.py <socket> <lifeline>`, two inherited file descriptors; the environment holds
-everything else.
+Started as `python -I -S worker.py <socket> <lifeline>`, two inherited file descriptors; the rest is in the environment.
 """
 
 from __future__ import annotations
@@ -30,8 +28,9 @@ if TYPE_CHECKING:  # at run time `typing` would cost every cold start some milli
 
 API = b"/2018-06-01/runtime/"
 NEXT = b"GET " + API + b"invocation/next HTTP/1.1\r\nHost: lambda\r\n\r\n"
-NO_BREAK_SPACE = "\u00a0"  # AWS indents a logged trace with it, so that no viewer trims the lines
 DECIMAL = os.urandom(16).hex()  # marks a number on its way through the JSON encoder, which knows no Decimal
+# From python3.12 on results keep their characters; the older runtimes escape what is not ASCII.
+ASCII = os.environ["AWS_EXECUTION_ENV"] in [f"AWS_Lambda_python3.{minor}" for minor in range(12)]
 
 request_id = ""  # of the running invocation; "" during init
 
@@ -47,29 +46,25 @@ class Fault(Exception):
 class LambdaContext(SimpleNamespace):
     """A handler's second argument; its memory limit is a string, as on AWS."""
 
+    def __init__(self, headers: dict[str, str]) -> None:
+        for name in ("function_name", "function_version", "log_group_name", "log_stream_name"):
+            setattr(self, name, os.environ[f"AWS_LAMBDA_{name.upper()}"])
+        self.memory_limit_in_mb = os.environ["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"]
+        self.aws_request_id, self.tenant_id = request_id, None
+        self.invoked_function_arn = headers["Lambda-Runtime-Invoked-Function-Arn"]
+        self.identity = SimpleNamespace(cognito_identity_id=None, cognito_identity_pool_id=None)
+        self.client_context = None
+        if text := headers.get("Lambda-Runtime-Client-Context"):
+            given = {"client": None, "custom": None, "env": None, **json.loads(text)}
+            given["client"] = given["client"] and SimpleNamespace(**given["client"])
+            self.client_context = SimpleNamespace(**given)
+        self._deadline = int(headers["Lambda-Runtime-Deadline-Ms"])
+
     def get_remaining_time_in_millis(self) -> int:
-        return max(int(self._deadline) - int(time.time() * 1000), 0)
+        return max(self._deadline - int(time.time() * 1000), 0)
 
     def log(self, message: object) -> None:
         sys.stdout.write(str(message))
-
-
-def make_context(headers: dict[str, str]) -> LambdaContext:
-    settings = ("function_name", "function_version", "log_group_name", "log_stream_name")
-    client = None
-    if text := headers.get("Lambda-Runtime-Client-Context"):
-        client = SimpleNamespace(**{"client": None, "custom": None, "env": None, **json.loads(text)})
-        client.client = client.client and SimpleNamespace(**client.client)
-    return LambdaContext(
-        aws_request_id=request_id,
-        invoked_function_arn=headers["Lambda-Runtime-Invoked-Function-Arn"],
-        memory_limit_in_mb=os.environ["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"],
-        client_context=client,
-        identity=SimpleNamespace(cognito_identity_id=None, cognito_identity_pool_id=None),
-        tenant_id=None,
-        _deadline=headers["Lambda-Runtime-Deadline-Ms"],
-        **{name: os.environ[f"AWS_LAMBDA_{name.upper()}"] for name in settings},
-    )
 
 
 class RuntimeApi:
@@ -79,11 +74,7 @@ class RuntimeApi:
         self.fd, self.received = fd, bytearray()
 
     def post(self, path: str, body: bytes, then: bytes = b"") -> None:
-        self.send(
-            b"POST %s%s HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % (API, path.encode(), len(body))
-            + body
-            + then
-        )
+        self.send(b"POST %s%s HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % (API, path.encode(), len(body)) + body + then)
 
     def send(self, data: bytes) -> None:
         left = memoryview(data)
@@ -137,16 +128,12 @@ def encode(value: object) -> object:
     return float("nan") if value.is_nan() else f"{DECIMAL}{value}{DECIMAL}"
 
 
-# From python3.12 on results keep their characters; the older runtimes escape what is not ASCII.
-OLD = [f"AWS_Lambda_python3.{minor}" for minor in range(12)]
-JSON = json.JSONEncoder(default=encode, ensure_ascii=os.environ.get("AWS_EXECUTION_ENV") in OLD)
-
-
 def marshal(result: object) -> bytes:
     if isinstance(result, bytes):
         return result
     try:
-        return JSON.encode(result).replace(f'"{DECIMAL}', "").replace(f'{DECIMAL}"', "").encode()
+        text = json.dumps(result, default=encode, ensure_ascii=ASCII)
+        return text.replace(f'"{DECIMAL}', "").replace(f'{DECIMAL}"', "").encode()
     except Exception as error:
         raise Fault("MarshalError", f"Unable to marshal response: {error}") from None
 
@@ -156,24 +143,21 @@ def failure(error: Exception) -> bytes:
     kind, message = getattr(error, "kind", type(error).__name__), str(error)
     if isinstance(error, Fault):
         trace = error.trace
-    else:  # from the function's own code on
-        frames = [tuple(frame) for frame in traceback.extract_tb(error.__traceback__)]  # without column marks
+    else:  # from the function's own code on, without marks below the lines
+        frames = [tuple(frame) for frame in traceback.extract_tb(error.__traceback__)]
         own = next((place for place, frame in enumerate(frames) if frame[0] != __file__), 0)
         trace = traceback.format_list(frames[own:])
-    lines = [
-        f"[ERROR] {kind}: {message}" if message else f"[ERROR] {kind}",
-        "Traceback (most recent call last):",
-    ]
+    lines = [f"[ERROR] {kind}: {message}" if message else f"[ERROR] {kind}", "Traceback (most recent call last):"]
     for line in "".join(trace).splitlines():
         text = line.lstrip(" ")
-        lines.append(NO_BREAK_SPACE * (len(line) - len(text)) + text)
+        lines.append("\u00a0" * (len(line) - len(text)) + text)  # no-break spaces, which no viewer trims
     write("\n".join(lines))
     found = {"errorMessage": message, "errorType": kind, "requestId": request_id, "stackTrace": trace}
     return json.dumps(found).encode()
 
 
 def write(message: str) -> None:
-    """Write one log event; "\\r" keeps its lines together."""
+    """Write one log event; a carriage return keeps its lines together."""
     sys.stdout.write(message.replace("\n", "\r") + "\n")
 
 
@@ -225,7 +209,7 @@ def main() -> NoReturn:
         os.environ["_X_AMZN_TRACE_ID"] = headers["Lambda-Runtime-Trace-Id"]
         kind = "response"
         try:
-            result = marshal(handler(json.loads(event), make_context(headers)))
+            result = marshal(handler(json.loads(event), LambdaContext(headers)))
         except Exception as error:
             kind, result = "error", failure(error)
         sys.stdout.flush()

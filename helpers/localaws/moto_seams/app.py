@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import logging
 import os
+import sys
+import types
 import urllib.parse
 from collections.abc import Callable
 from functools import lru_cache
@@ -30,6 +32,7 @@ def load() -> Moto:
 
     `answer` raises AwsError UnknownOperationException for what moto does not have, InternalFailure when it fails.
     """
+    _leave_out()
     import moto.core.responses as core
     from moto.moto_server.werkzeug_app import create_backend_app
 
@@ -95,6 +98,18 @@ def load() -> Moto:
         return Response(status, body, headers)
 
     return answer
+
+
+def _leave_out() -> None:
+    """Keeps two modules out that cost three seconds of processor time at the first call and do nothing here.
+
+    A grammar of international addresses, which jsonschema takes only if it is there; and EC2, which moto's SSM looks
+    at only to run commands on machines.
+    """
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+    if "moto.ec2" not in sys.modules:
+        sys.modules["moto.ec2"] = types.ModuleType("moto.ec2")
+        setattr(sys.modules["moto.ec2"], "ec2_backends", {})  # noqa: B010
 
 
 def _unknown(call: Call) -> AwsError:
