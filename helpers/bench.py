@@ -31,7 +31,9 @@ from .localaws import server
 from .rows import Selection, read_rows, to_json
 
 TARGET = ROOT / "data" / "bench.json"
-NOOP_ANSWER = b'{"ShardId":"shardId-000000000000","SequenceNumber":"49600000000000000000000000000000000000000000000000000000"}'
+NOOP_ANSWER = (
+    b'{"ShardId":"shardId-000000000000","SequenceNumber":"49600000000000000000000000000000000000000000000000000000"}'
+)
 
 
 @contextmanager
@@ -95,16 +97,10 @@ class _Platform:
 
     def send(self, csv: Path, first: int | None, batch: int, connections: int, offset: int = 0) -> Report:
         rows = read_rows(csv, Selection(first=first, offset=offset))
-        return send(
-            rows, self.url, api_key=self.api_key, batch=batch, connections=connections, progress=False
-        )
+        return send(rows, self.url, api_key=self.api_key, batch=batch, connections=connections, progress=False)
 
     def stored_bytes(self) -> int:
-        pages = (
-            boto3.client("s3")
-            .get_paginator("list_objects_v2")
-            .paginate(Bucket=self.bucket, Prefix=self.prefix)
-        )
+        pages = boto3.client("s3").get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.prefix)
         return sum(o["Size"] for page in pages for o in page.get("Contents", []))
 
 
@@ -115,9 +111,7 @@ def _whole_file(csv: Path, first: int | None, shards: int, folder: Path) -> dict
     assert pid is not None
     before = stage.stored_bytes()
     # Row 1 has gone through with the notebooks; it is left out here, so that every row is stored once.
-    expected = sum(
-        len(to_json(r).encode()) + 1 for r in read_rows(csv, Selection(first=first and first - 1, offset=1))
-    )
+    expected = sum(len(to_json(r).encode()) + 1 for r in read_rows(csv, Selection(first=first and first - 1, offset=1)))
     started = time.perf_counter()
     report = stage.send(csv, first and first - 1, 500, 4, offset=1)
     ingested = time.perf_counter() - started
@@ -143,9 +137,7 @@ def _whole_file(csv: Path, first: int | None, shards: int, folder: Path) -> dict
 def _row_by_row(csv: Path, stage: _Platform, count: int, pairs: int) -> dict[str, Any]:
     """One row a request, in turns with its floors; medians of `pairs` turns."""
     kinesis_rows = [(to_json(r).encode(), r["InvoiceNo"]) for r in read_rows(csv, Selection(first=count))]
-    samples: dict[str, list[float]] = {
-        k: [] for k in ("platform_1", "platform_8", "echo_1", "echo_8", "put_record")
-    }
+    samples: dict[str, list[float]] = {k: [] for k in ("platform_1", "platform_8", "echo_1", "echo_8", "put_record")}
     with _helper_process("helpers.echo") as echo, _helper_process("helpers.bench", "--noop") as noop:
         bare = boto3.client("kinesis", endpoint_url=noop, config=Config(retries={"total_max_attempts": 1}))
 

@@ -78,9 +78,7 @@ class Lab:
             "made-by": json.dumps({"notebook": _digest(stage), "parameters": parameters}, sort_keys=True),
         }
         for name, value in made.items():
-            ssm.put_parameter(
-                Name=f"/workbook/{stage}/{name}", Value=str(value) or "-", Type="String", Overwrite=True
-            )
+            ssm.put_parameter(Name=f"/workbook/{stage}/{name}", Value=str(value) or "-", Type="String", Overwrite=True)
 
     def outputs(self, stage: str) -> dict[str, str]:
         """What a stage published; raises LabError when it has not run in this lab."""
@@ -111,9 +109,7 @@ class Lab:
         print(f"Ready: {', '.join(stages)}")
 
     def _published(self, stage: str) -> dict[str, str]:
-        pages = (
-            boto3.client("ssm").get_paginator("get_parameters_by_path").paginate(Path=f"/workbook/{stage}")
-        )
+        pages = boto3.client("ssm").get_paginator("get_parameters_by_path").paginate(Path=f"/workbook/{stage}")
         return {p["Name"].rpartition("/")[2]: p["Value"] for page in pages for p in page["Parameters"]}
 
     def _run(self, stage: str, parameters: dict[str, Any]) -> None:
@@ -135,23 +131,20 @@ class Lab:
             command, stderr=subprocess.PIPE if quiet else None, stdout=subprocess.DEVNULL, check=False
         )
         if done.returncode:
-            raise LabError(
-                f"{notebook.name} failed, see {output}: run `workbook run --only {stage}` for its error"
-            )
+            raise LabError(f"{notebook.name} failed, see {output}: run `workbook run --only {stage}` for its error")
 
     @staticmethod
     def _compare(stage: str, made_by: dict[str, Any], parameters: dict[str, Any]) -> None:
         before = made_by.get("parameters", {})
         differ = [
-            f"{k}={before[k]!r} instead of {v!r}"
-            for k, v in parameters.items()
-            if k in before and before[k] != v
+            f"{k}={before[k]!r} instead of {v!r}" for k, v in parameters.items() if k in before and before[k] != v
         ]
         if made_by.get("notebook") != _digest(stage):
             differ.append("an earlier version of the notebook")
         if differ:
             print(
-                f"Stage {stage} stands as it ran: {', '.join(differ)}. To run it again: open it, or `workbook stop` and start anew."
+                f"Stage {stage} stands as it ran: {', '.join(differ)}. To run it again: open its notebook, "
+                "or begin anew with `workbook stop`."
             )
 
 
@@ -244,13 +237,9 @@ def _open_aws(accept_costs: bool) -> Lab:
         raise LabError("no region: set one with `aws configure` or AWS_DEFAULT_REGION")
     account = _account_id()
     costs = "; ".join(f"{what}: {dollars} USD an hour" for what, dollars in HOURLY_COSTS.items())
-    print(
-        f"Account {account}, region {region}. Running costs until clean-up: {costs}; calls are paid by use."
-    )
+    print(f"Account {account}, region {region}. Running costs until clean-up: {costs}; calls are paid by use.")
     if not accept_costs:
-        raise LabError(
-            "nothing was created: to run on this account, set accept_costs=True and run the cell again"
-        )
+        raise LabError("nothing was created: to run on this account, set accept_costs=True and run the cell again")
     return Lab("aws", region, account, None)
 
 

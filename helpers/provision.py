@@ -115,9 +115,7 @@ def find_by(list_call: Callable[..., Any], **match: Any) -> Any:
     `find_by(apigateway.get_resources, restApiId=api, pathPart="hello")`.
     """
     client = list_call.__self__  # type: ignore[attr-defined]
-    operation = client.meta.service_model.operation_model(
-        client.meta.method_to_api_mapping[list_call.__name__]
-    )
+    operation = client.meta.service_model.operation_model(client.meta.method_to_api_mapping[list_call.__name__])
     members = operation.input_shape.members if operation.input_shape else {}
     arguments = {name: value for name, value in match.items() if name in members}
     wanted = {name: value for name, value in match.items() if name not in members}
@@ -128,9 +126,7 @@ def find_by(list_call: Callable[..., Any], **match: Any) -> Any:
     else:
         answer = list_call(**arguments)
         items = next((value for value in answer.values() if isinstance(value, list)), [])
-    return next(
-        (item for item in items if all(item.get(name) == value for name, value in wanted.items())), None
-    )
+    return next((item for item in items if all(item.get(name) == value for name, value in wanted.items())), None)
 
 
 def until_propagated(
@@ -199,9 +195,7 @@ def empty_bucket(s3: Any, bucket: str) -> int:
             if objects:
                 answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
                 if errors := answer.get("Errors"):
-                    raise RuntimeError(
-                        f"{bucket}: {errors[0]['Key']} was not deleted: {errors[0]['Message']}"
-                    )
+                    raise RuntimeError(f"{bucket}: {errors[0]['Key']} was not deleted: {errors[0]['Message']}")
                 deleted += len(objects)
     except ClientError as error:
         if error_code(error) not in _NOT_FOUND:
@@ -281,9 +275,7 @@ def _vendored(requirement: str) -> dict[str, bytes]:
     files = {}
     for file in found:
         if file.suffix in {".so", ".pyd", ".dylib"}:
-            raise ValueError(
-                f"{requirement} holds compiled code ({file}): only pure Python can go into the zip"
-            )
+            raise ValueError(f"{requirement} holds compiled code ({file}): only pure Python can go into the zip")
         if ".." in file.parts or file.suffix == ".pyc" or file.parts[0].endswith(".dist-info"):
             continue  # scripts, caches, and what the installer wrote about itself
         files[file.as_posix()] = Path(str(file.locate())).read_bytes()

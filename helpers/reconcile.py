@@ -33,9 +33,7 @@ class Tally:
     def add(self, row: Row) -> None:
         amount = row["Quantity"] * Decimal(row["UnitPrice"])
         if self.amounts.setdefault(row["RowId"], amount) != amount:
-            raise ValueError(
-                f"{row['RowId']} comes with two amounts: {self.amounts[row['RowId']]} and {amount}"
-            )
+            raise ValueError(f"{row['RowId']} comes with two amounts: {self.amounts[row['RowId']]} and {amount}")
         self.delivered += 1
 
     @property
@@ -67,7 +65,7 @@ def sent_rows(csv: str | Path, rows: int = 0, refused: str | Path | None = None)
             aside = {json.loads(line).get("RowId") for line in lines}
     for row in read_rows(csv, Selection(first=rows or None), on_refused=lambda _: None):
         if row["RowId"] not in aside:
-            yield row
+            yield dict(row)
 
 
 def stream_rows(stream: str) -> Iterator[Row]:
@@ -81,9 +79,9 @@ def stream_rows(stream: str) -> Iterator[Row]:
 
     def read(shard: str) -> list[Row]:
         found: list[Row] = []
-        iterator = kinesis.get_shard_iterator(
-            StreamName=stream, ShardId=shard, ShardIteratorType="TRIM_HORIZON"
-        )["ShardIterator"]
+        iterator = kinesis.get_shard_iterator(StreamName=stream, ShardId=shard, ShardIteratorType="TRIM_HORIZON")[
+            "ShardIterator"
+        ]
         while iterator:
             try:
                 page = kinesis.get_records(ShardIterator=iterator, Limit=10_000)

@@ -1,4 +1,4 @@
-"""Signatures, keys, policies and the actions that calls need; each expectation with the page of AWS's that it rests on."""
+"""Signatures, keys, policies, and the actions that calls need, each with the page of AWS's that it rests on."""
 
 from __future__ import annotations
 
@@ -246,9 +246,15 @@ def test_what_botocore_signs_is_accepted(
     assume(not (presigned and any("\t" in v or "ü" in v for v in headers.values())))
     encoded = "/" + "/".join(urllib.parse.quote(p, safe="") for p in path)
     request = signed(
-        service, "PUT", encoded, urllib.parse.urlencode(query, quote_via=urllib.parse.quote, safe="-_.~"),
-        {k: v for k, v in headers.items()}, body, token=TOKEN if token else None, presigned=presigned,
-    )  # fmt: skip
+        service,
+        "PUT",
+        encoded,
+        urllib.parse.urlencode(query, quote_via=urllib.parse.quote, safe="-_.~"),
+        {k: v for k, v in headers.items()},
+        body,
+        token=TOKEN if token else None,
+        presigned=presigned,
+    )
     got = auth.verify(request, keys(SESSION_OF_ROLE if token else ROOT), clock)
     assert got.service == service
 
@@ -308,7 +314,7 @@ def test_a_changed_body_is_named_by_s3() -> None:
 
 
 def test_a_header_that_a_presigned_url_does_not_cover_is_refused() -> None:
-    """https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html: all x-amz-* headers must be signed."""
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html: all x-amz-* are signed."""
     request = signed("s3", "PUT", "/b/k", presigned=60)
     request.headers["x-amz-acl"] = "public-read"
     error = refused(request)
@@ -324,16 +330,31 @@ def test_a_header_that_a_presigned_url_does_not_cover_is_refused() -> None:
         # https://repost.aws/knowledge-center/lambda-sdk-signature: 5 minutes, and the sentence
         ("lambda", 299, None, ""),
         ("lambda", -299, None, ""),
-        ("lambda", 301, "SignatureDoesNotMatch", "Signature expired: 20260921T141320Z is now earlier than 20260921T141321Z"),
+        (
+            "lambda",
+            301,
+            "SignatureDoesNotMatch",
+            "Signature expired: 20260921T141320Z is now earlier than 20260921T141321Z",
+        ),
         ("lambda", 301, "SignatureDoesNotMatch", "(20260921T141821Z - 5 min.)"),
-        ("lambda", -301, "SignatureDoesNotMatch", "Signature not yet current: 20260921T141320Z is still later than 20260921T141319Z"),
+        (
+            "lambda",
+            -301,
+            "SignatureDoesNotMatch",
+            "Signature not yet current: 20260921T141320Z is still later than 20260921T141319Z",
+        ),
         # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html: 15 minutes
         ("s3", 899, None, ""),
         ("s3", -899, None, ""),
-        ("s3", 901, "RequestTimeTooSkewed", "The difference between the request time and the current time is too large."),
+        (
+            "s3",
+            901,
+            "RequestTimeTooSkewed",
+            "The difference between the request time and the current time is too large.",
+        ),
         ("s3", -901, "RequestTimeTooSkewed", "too large"),
     ],
-)  # fmt: skip
+)
 def test_a_request_is_good_for_minutes_and_a_replay_is_not(
     service: str, seconds: int, code: str | None, words: str
 ) -> None:
@@ -371,7 +392,7 @@ def test_a_presigned_url_lives_as_long_as_it_says(
 
 
 def test_unknown_keys_and_tokens_in_each_protocols_words() -> None:
-    """https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html, .../AmazonS3/latest/API/ErrorResponses.html"""
+    """https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html, .../AmazonS3/latest/API/ErrorResponses"""
     for service, protocol, word in (
         ("iam", "query", b"InvalidClientTokenId"),
         ("kinesis", "json", b"UnrecognizedClientException"),
@@ -428,8 +449,15 @@ pieces = st.one_of(
 
 
 @seeded(1_500, 100_000)
-@given(st.dictionaries(st.sampled_from(["Algorithm", "Credential", "Date", "Expires", "SignedHeaders", "Signature", "Security-Token"]), pieces),
-       st.booleans(), st.sampled_from(["/", "/%", "/é"]), pieces)  # fmt: skip
+@given(
+    st.dictionaries(
+        st.sampled_from(["Algorithm", "Credential", "Date", "Expires", "SignedHeaders", "Signature", "Security-Token"]),
+        pieces,
+    ),
+    st.booleans(),
+    st.sampled_from(["/", "/%", "/é"]),
+    pieces,
+)
 def test_any_authorization_is_verified_or_refused(fields: dict[str, str], in_query: bool, path: str, date: str) -> None:
     query, headers = "", {"host": "x"}
     if in_query:
@@ -569,7 +597,11 @@ def test_not_resource_in_a_deny_spares_what_it_names() -> None:
     [
         # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
         ({"StringEquals": {"aws:RequestedRegion": "us-east-1"}}, {"aws:requestedregion": "us-east-1"}, True),
-        ({"StringEquals": {"aws:requestedregion": ["eu-west-1", "us-east-1"]}}, {"aws:requestedregion": "us-east-1"}, True),
+        (
+            {"StringEquals": {"aws:requestedregion": ["eu-west-1", "us-east-1"]}},
+            {"aws:requestedregion": "us-east-1"},
+            True,
+        ),
         ({"StringEquals": {"aws:RequestedRegion": "US-EAST-1"}}, {"aws:requestedregion": "us-east-1"}, False),
         ({"StringEqualsIgnoreCase": {"aws:RequestedRegion": "US-EAST-1"}}, {"aws:requestedregion": "us-east-1"}, True),
         ({"StringNotEquals": {"aws:RequestedRegion": ["a", "us-east-1"]}}, {"aws:requestedregion": "us-east-1"}, False),
@@ -582,8 +614,11 @@ def test_not_resource_in_a_deny_spares_what_it_names() -> None:
         ({"StringLikeIfExists": {"s3:prefix": "home/*"}}, {"s3:prefix": "x"}, False),
         ({"Null": {"s3:prefix": "true"}}, {}, True),
         ({"Null": {"s3:prefix": False}}, {}, False),
-        ({"ArnLike": {"aws:SourceArn": "arn:aws:execute-api:*:123456789012:*/P/GET/hello"}},
-         {"aws:sourcearn": "arn:aws:execute-api:us-east-1:123456789012:abc/P/GET/hello"}, True),
+        (
+            {"ArnLike": {"aws:SourceArn": "arn:aws:execute-api:*:123456789012:*/P/GET/hello"}},
+            {"aws:sourcearn": "arn:aws:execute-api:us-east-1:123456789012:abc/P/GET/hello"},
+            True,
+        ),
         # each of the six parts is matched by itself: a * does not reach over a colon
         ({"ArnLike": {"aws:SourceArn": "arn:aws:s3:*"}}, {"aws:sourcearn": "arn:aws:s3:::b"}, False),
         ({"ArnEquals": {"aws:SourceArn": "arn:aws:s3:::b*"}}, {"aws:sourcearn": "arn:aws:s3:::bkt"}, True),
@@ -591,9 +626,13 @@ def test_not_resource_in_a_deny_spares_what_it_names() -> None:
         ({"Bool": {"aws:SecureTransport": True}}, {}, True),  # AWS's endpoints, which this one stands for, use TLS
         ({"Bool": {"aws:SecureTransport": "false"}}, {}, False),
         ({"StringEquals": {"aws:PrincipalArn": ROLE}}, {}, True),  # the role's ARN, also for its sessions
-        ({"StringEquals": {"aws:PrincipalAccount": ACCOUNT_ID, "aws:RequestedRegion": "x"}}, {}, False),  # all must hold
+        (
+            {"StringEquals": {"aws:PrincipalAccount": ACCOUNT_ID, "aws:RequestedRegion": "x"}},
+            {},
+            False,
+        ),  # all must hold
     ],
-)  # fmt: skip
+)
 def test_conditions(condition: dict[str, Any], context: dict[str, str], holds: bool) -> None:
     assert (decide(statement(Condition=condition), context=context) == "") is holds
 
@@ -711,7 +750,7 @@ MAY_ASSUME = statement(Action="sts:AssumeRole", Resource="*")
 @pytest.mark.parametrize(
     ("principal", "statements", "policy", "allowed"),
     [
-        # https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html: the role must trust the caller; who is
+        # https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html: the role trusts the caller; who is
         # trusted by way of the account needs a policy besides
         (USER, [MAY_ASSUME], None, False),
         (USER, [MAY_ASSUME], trust({"Service": "lambda.amazonaws.com"}), False),
@@ -802,14 +841,34 @@ def test_a_policy_that_cannot_be_evaluated_is_refused_when_it_is_stored(text: st
 
 
 json_values = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=5), st.sampled_from(["*", "Allow", "Deny", "s3:*", "StringLike", "s3:prefix", "${"])),
-    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.one_of(st.text(max_size=3), st.sampled_from(["AWS", "StringLike", "s3:prefix", "Null"])), inner, max_size=3)),
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(),
+        st.text(max_size=5),
+        st.sampled_from(["*", "Allow", "Deny", "s3:*", "StringLike", "s3:prefix", "${"]),
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(
+            st.one_of(st.text(max_size=3), st.sampled_from(["AWS", "StringLike", "s3:prefix", "Null"])),
+            inner,
+            max_size=3,
+        ),
+    ),
     max_leaves=8,
-)  # fmt: skip
+)
 parts = ["Effect", "Action", "NotAction", "Resource", "NotResource", "Principal", "Condition", "Sid"]
 near_policies = st.fixed_dictionaries(
-    {"Statement": st.lists(st.dictionaries(st.sampled_from(parts), json_values, min_size=2).map(lambda s: {"Effect": "Allow", "Action": "*"} | s), max_size=3)}
-)  # fmt: skip
+    {
+        "Statement": st.lists(
+            st.dictionaries(st.sampled_from(parts), json_values, min_size=2).map(
+                lambda s: {"Effect": "Allow", "Action": "*"} | s
+            ),
+            max_size=3,
+        )
+    }
+)
 
 
 @seeded(1_500, 100_000)
@@ -868,18 +927,42 @@ FOREIGN = {
 # Deliberately otherwise, each with its reason.
 EXCEPTIONS = {
     # names several resources or none, by what else the call says
-    "GenerateServiceLastAccessedDetails", "ListPoliciesGrantingServiceAccess", "GetServiceLinkedRoleDeletionStatus",
-    "ImportTable", "DescribeAlarms", "CancelMessageMoveTask", "GetLogRecord", "GetQueryResults", "StartLiveTail",
+    "GenerateServiceLastAccessedDetails",
+    "ListPoliciesGrantingServiceAccess",
+    "GetServiceLinkedRoleDeletionStatus",
+    "ImportTable",
+    "DescribeAlarms",
+    "CancelMessageMoveTask",
+    "GetLogRecord",
+    "GetQueryResults",
+    "StartLiveTail",
     # of the caller itself, or of an access key
-    "ChangePassword", "GetAccessKeyLastUsed",
+    "ChangePassword",
+    "GetAccessKeyLastUsed",
     # the reference forgets the resource that the call names
-    "DescribeQueries", "DeleteIndexPolicy", "PutIndexPolicy", "DescribeResourcePolicies", "DeleteResourcePolicy", "PutResourcePolicy",
+    "DescribeQueries",
+    "DeleteIndexPolicy",
+    "PutIndexPolicy",
+    "DescribeResourcePolicies",
+    "DeleteResourcePolicy",
+    "PutResourcePolicy",
     "ListManagedInsightRules",
     # of no lesson, and of none of the kinds above
-    "CreateGlobalTable", "UpdateGlobalTable", "UpdateGlobalTableSettings", "CreateDomainNameAccessAssociation",
-    "GetDomainNameAccessAssociations", "RejectDomainNameAccessAssociation", "GetFunctionScalingConfig",
-    "PutFunctionScalingConfig", "PutDeliverySource", "GetResourcePolicies", "PutComplianceItems",
-}  # fmt: skip
+    "CreateGlobalTable",
+    "UpdateGlobalTable",
+    "UpdateGlobalTableSettings",
+    "CreateDomainNameAccessAssociation",
+    "GetDomainNameAccessAssociations",
+    "RejectDomainNameAccessAssociation",
+    "DeleteDomainNameAccessAssociation",
+    "GetSdkType",
+    "GetSdkTypes",
+    "GetFunctionScalingConfig",
+    "PutFunctionScalingConfig",
+    "PutDeliverySource",
+    "GetResourcePolicies",
+    "PutComplianceItems",
+}
 
 
 def parameters_of(model: Any, operation: str) -> dict[str, Any]:
@@ -972,7 +1055,7 @@ SERVED = {
         "UpdateItem",
         "Query",
     ),
-    *("TransactWriteItems", "BatchWriteItem", "PutObject", "GetObject", "ListObjectsV2", "CopyObject", "DeleteObjects"),
+    *("BatchWriteItem", "PutObject", "GetObject", "ListObjectsV2", "CopyObject", "DeleteObjects"),
     *(
         "CreateMultipartUpload",
         "UploadPart",
@@ -1002,56 +1085,152 @@ HERE = "us-east-1:123456789012"
 @pytest.mark.parametrize(
     ("service", "operation", "parameters", "expected"),
     [
-        ("kinesis", "PutRecords", {"StreamName": "s", "Records": []}, [("kinesis:PutRecords", f"arn:aws:kinesis:{HERE}:stream/s")]),
+        (
+            "kinesis",
+            "PutRecords",
+            {"StreamName": "s", "Records": []},
+            [("kinesis:PutRecords", f"arn:aws:kinesis:{HERE}:stream/s")],
+        ),
         ("kinesis", "ListStreams", {}, [("kinesis:ListStreams", "*")]),
-        ("lambda", "Invoke", {"FunctionName": "f", "Qualifier": "1"}, [("lambda:InvokeFunction", f"arn:aws:lambda:{HERE}:function:f:1")]),
-        ("lambda", "CreateFunction", {"FunctionName": "f", "Role": ROLE, "Code": {}},
-         [("lambda:CreateFunction", f"arn:aws:lambda:{HERE}:function:f"), ("iam:PassRole", ROLE)]),
-        ("dynamodb", "Query", {"TableName": "t", "IndexName": "i"}, [("dynamodb:Query", f"arn:aws:dynamodb:{HERE}:table/t/index/i")]),
+        (
+            "lambda",
+            "Invoke",
+            {"FunctionName": "f", "Qualifier": "1"},
+            [("lambda:InvokeFunction", f"arn:aws:lambda:{HERE}:function:f:1")],
+        ),
+        (
+            "lambda",
+            "CreateFunction",
+            {"FunctionName": "f", "Role": ROLE, "Code": {}},
+            [("lambda:CreateFunction", f"arn:aws:lambda:{HERE}:function:f"), ("iam:PassRole", ROLE)],
+        ),
+        (
+            "dynamodb",
+            "Query",
+            {"TableName": "t", "IndexName": "i"},
+            [("dynamodb:Query", f"arn:aws:dynamodb:{HERE}:table/t/index/i")],
+        ),
         # a table by its ARN is this region's table, as moto takes it
-        ("dynamodb", "GetItem", {"TableName": "arn:aws:dynamodb:eu-west-1:123456789012:table/t", "Key": {}},
-         [("dynamodb:GetItem", f"arn:aws:dynamodb:{HERE}:table/t")]),
+        (
+            "dynamodb",
+            "GetItem",
+            {"TableName": "arn:aws:dynamodb:eu-west-1:123456789012:table/t", "Key": {}},
+            [("dynamodb:GetItem", f"arn:aws:dynamodb:{HERE}:table/t")],
+        ),
         # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis-iam.html
-        ("dynamodb", "TransactWriteItems",
-         {"TransactItems": [{"Put": {"TableName": "a", "Item": {}}}, {"ConditionCheck": {"TableName": "b", "Key": {}, "ConditionExpression": "x"}}]},
-         [("dynamodb:PutItem", f"arn:aws:dynamodb:{HERE}:table/a"), ("dynamodb:ConditionCheckItem", f"arn:aws:dynamodb:{HERE}:table/b")]),
-        ("dynamodb", "BatchWriteItem", {"RequestItems": {"a": [], "b": []}},
-         [("dynamodb:BatchWriteItem", f"arn:aws:dynamodb:{HERE}:table/{t}") for t in "ab"]),
+        (
+            "dynamodb",
+            "TransactWriteItems",
+            {
+                "TransactItems": [
+                    {"Put": {"TableName": "a", "Item": {}}},
+                    {"ConditionCheck": {"TableName": "b", "Key": {}, "ConditionExpression": "x"}},
+                ]
+            },
+            [
+                ("dynamodb:PutItem", f"arn:aws:dynamodb:{HERE}:table/a"),
+                ("dynamodb:ConditionCheckItem", f"arn:aws:dynamodb:{HERE}:table/b"),
+            ],
+        ),
+        (
+            "dynamodb",
+            "BatchWriteItem",
+            {"RequestItems": {"a": [], "b": []}},
+            [("dynamodb:BatchWriteItem", f"arn:aws:dynamodb:{HERE}:table/{t}") for t in "ab"],
+        ),
         ("dynamodb", "TransactWriteItems", {"TransactItems": []}, [("dynamodb:TransactWriteItems", "*")]),
         # https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html
         ("s3", "HeadObject", {"Bucket": "b", "Key": "k/ü"}, [("s3:GetObject", "arn:aws:s3:::b/k/ü")]),
-        ("s3", "GetObject", {"Bucket": "b", "Key": "k", "VersionId": "v"}, [("s3:GetObjectVersion", "arn:aws:s3:::b/k")]),
+        (
+            "s3",
+            "GetObject",
+            {"Bucket": "b", "Key": "k", "VersionId": "v"},
+            [("s3:GetObjectVersion", "arn:aws:s3:::b/k")],
+        ),
         ("s3", "ListObjectsV2", {"Bucket": "b"}, [("s3:ListBucket", "arn:aws:s3:::b")]),
         ("s3", "ListBuckets", {}, [("s3:ListAllMyBuckets", "*")]),
-        ("s3", "CopyObject", {"Bucket": "b", "Key": "k", "CopySource": "c/d%20e?versionId=1"},
-         [("s3:PutObject", "arn:aws:s3:::b/k"), ("s3:GetObjectVersion", "arn:aws:s3:::c/d e")]),
-        ("s3", "PutObject", {"Bucket": "b", "Key": "k", "ACL": "private", "Tagging": "a=b"},
-         [("s3:PutObject", "arn:aws:s3:::b/k"), ("s3:PutObjectTagging", "arn:aws:s3:::b/k"), ("s3:PutObjectAcl", "arn:aws:s3:::b/k")]),
-        ("s3", "DeleteObjects", {"Bucket": "b", "Delete": {"Objects": [{"Key": "a&b"}, {"Key": "c", "VersionId": "1"}]}},
-         [("s3:DeleteObject", "arn:aws:s3:::b/a&b"), ("s3:DeleteObjectVersion", "arn:aws:s3:::b/c")]),
+        (
+            "s3",
+            "CopyObject",
+            {"Bucket": "b", "Key": "k", "CopySource": "c/d%20e?versionId=1"},
+            [("s3:PutObject", "arn:aws:s3:::b/k"), ("s3:GetObjectVersion", "arn:aws:s3:::c/d e")],
+        ),
+        (
+            "s3",
+            "PutObject",
+            {"Bucket": "b", "Key": "k", "ACL": "private", "Tagging": "a=b"},
+            [
+                ("s3:PutObject", "arn:aws:s3:::b/k"),
+                ("s3:PutObjectTagging", "arn:aws:s3:::b/k"),
+                ("s3:PutObjectAcl", "arn:aws:s3:::b/k"),
+            ],
+        ),
+        (
+            "s3",
+            "DeleteObjects",
+            {"Bucket": "b", "Delete": {"Objects": [{"Key": "a&b"}, {"Key": "c", "VersionId": "1"}]}},
+            [("s3:DeleteObject", "arn:aws:s3:::b/a&b"), ("s3:DeleteObjectVersion", "arn:aws:s3:::b/c")],
+        ),
         ("s3", "DeleteBucketCors", {"Bucket": "b"}, [("s3:PutBucketCORS", "arn:aws:s3:::b")]),
         ("s3", "GetBucketEncryption", {"Bucket": "b"}, [("s3:GetEncryptionConfiguration", "arn:aws:s3:::b")]),
-        ("s3", "PutBucketNotificationConfiguration", {"Bucket": "b", "NotificationConfiguration": {}},
-         [("s3:PutBucketNotification", "arn:aws:s3:::b")]),
-        ("logs", "CreateLogGroup", {"logGroupName": "/g"}, [("logs:CreateLogGroup", f"arn:aws:logs:{HERE}:log-group:/g:log-stream:")]),
-        ("logs", "PutLogEvents", {"logGroupName": "/g", "logStreamName": "s", "logEvents": []},
-         [("logs:PutLogEvents", f"arn:aws:logs:{HERE}:log-group:/g:log-stream:s")]),
+        (
+            "s3",
+            "PutBucketNotificationConfiguration",
+            {"Bucket": "b", "NotificationConfiguration": {}},
+            [("s3:PutBucketNotification", "arn:aws:s3:::b")],
+        ),
+        (
+            "logs",
+            "CreateLogGroup",
+            {"logGroupName": "/g"},
+            [("logs:CreateLogGroup", f"arn:aws:logs:{HERE}:log-group:/g:log-stream:")],
+        ),
+        (
+            "logs",
+            "PutLogEvents",
+            {"logGroupName": "/g", "logStreamName": "s", "logEvents": []},
+            [("logs:PutLogEvents", f"arn:aws:logs:{HERE}:log-group:/g:log-stream:s")],
+        ),
         # https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-access.html
-        ("ssm", "GetParameter", {"Name": "/workbook/02/url:3"}, [("ssm:GetParameter", f"arn:aws:ssm:{HERE}:parameter/workbook/02/url")]),
-        ("ssm", "GetParameters", {"Names": ["a", "/b"]}, [("ssm:GetParameters", f"arn:aws:ssm:{HERE}:parameter/{n}") for n in "ab"]),
-        ("ssm", "GetParametersByPath", {"Path": "/a"}, [("ssm:GetParametersByPath", f"arn:aws:ssm:{HERE}:parameter/a")]),
+        (
+            "ssm",
+            "GetParameter",
+            {"Name": "/workbook/02/url:3"},
+            [("ssm:GetParameter", f"arn:aws:ssm:{HERE}:parameter/workbook/02/url")],
+        ),
+        (
+            "ssm",
+            "GetParameters",
+            {"Names": ["a", "/b"]},
+            [("ssm:GetParameters", f"arn:aws:ssm:{HERE}:parameter/{n}") for n in "ab"],
+        ),
+        (
+            "ssm",
+            "GetParametersByPath",
+            {"Path": "/a"},
+            [("ssm:GetParametersByPath", f"arn:aws:ssm:{HERE}:parameter/a")],
+        ),
         ("ssm", "GetDocument", {"Name": "d"}, [("ssm:GetDocument", "*")]),
-        ("sqs", "SendMessageBatch", {"QueueUrl": "http://127.0.0.1:1/123456789012/q", "Entries": []}, [("sqs:SendMessage", f"arn:aws:sqs:{HERE}:q")]),
+        (
+            "sqs",
+            "SendMessageBatch",
+            {"QueueUrl": "http://127.0.0.1:1/123456789012/q", "Entries": []},
+            [("sqs:SendMessage", f"arn:aws:sqs:{HERE}:q")],
+        ),
         ("sns", "CreateTopic", {"Name": "t"}, [("sns:CreateTopic", f"arn:aws:sns:{HERE}:t")]),
         ("sns", "Publish", {"Message": "m", "PhoneNumber": "+1"}, [("sns:Publish", "*")]),
-        ("apigateway", "PutMethod", {"restApiId": "a", "resourceId": "r", "httpMethod": "GET", "authorizationType": "NONE"},
-         [("apigateway:PUT", "arn:aws:apigateway:us-east-1::/restapis/a/resources/r/methods/GET")]),
+        (
+            "apigateway",
+            "PutMethod",
+            {"restApiId": "a", "resourceId": "r", "httpMethod": "GET", "authorizationType": "NONE"},
+            [("apigateway:PUT", "arn:aws:apigateway:us-east-1::/restapis/a/resources/r/methods/GET")],
+        ),
         ("monitoring", "PutMetricData", {"Namespace": "n"}, [("cloudwatch:PutMetricData", "*")]),
         ("sts", "AssumeRole", {"RoleArn": ROLE, "RoleSessionName": "me"}, [("sts:AssumeRole", ROLE)]),
         ("sts", "GetCallerIdentity", {}, []),
         ("tagging", "GetResources", {}, [("tag:GetResources", "*")]),
     ],
-)  # fmt: skip
+)
 def test_what_a_call_needs(
     service: str, operation: str, parameters: dict[str, Any], expected: list[tuple[str, str]]
 ) -> None:
@@ -1079,15 +1258,37 @@ bodies = st.recursive(
     ),
     max_leaves=5,
 )
-NAMES = ["StreamName", "StreamARN", "TableName", "IndexName", "RequestItems", "TransactItems", "Name", "Names", "QueueUrl", "logGroupName", "logGroupNames"]  # fmt: skip
+NAMES = [
+    "StreamName",
+    "StreamARN",
+    "TableName",
+    "IndexName",
+    "RequestItems",
+    "TransactItems",
+    "Name",
+    "Names",
+    "QueueUrl",
+    "logGroupName",
+    "logGroupNames",
+]
 
 
 @seeded(1_000, 50_000)
 @given(
-    st.sampled_from([("kinesis", "PutRecord"), ("dynamodb", "TransactWriteItems"), ("dynamodb", "BatchWriteItem"), ("dynamodb", "Query"),
-                     ("ssm", "GetParameters"), ("sqs", "SendMessage"), ("logs", "StartQuery"), ("logs", "PutLogEvents")]),
+    st.sampled_from(
+        [
+            ("kinesis", "PutRecord"),
+            ("dynamodb", "TransactWriteItems"),
+            ("dynamodb", "BatchWriteItem"),
+            ("dynamodb", "Query"),
+            ("ssm", "GetParameters"),
+            ("sqs", "SendMessage"),
+            ("logs", "StartQuery"),
+            ("logs", "PutLogEvents"),
+        ]
+    ),
     st.dictionaries(st.sampled_from(NAMES), bodies, max_size=4),
-)  # fmt: skip
+)
 def test_parameters_of_any_type_are_asked_about_or_refused(call: tuple[str, str], params: dict[str, Any]) -> None:
     """Never nothing at all: a call without requirements would be free."""
     made = protocols.Call(call[0], call[1], "json", {})

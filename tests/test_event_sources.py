@@ -323,6 +323,22 @@ def test_resharding_is_followed_parents_first(start: str) -> None:
     run(test())
 
 
+def test_a_shard_that_is_split_while_nothing_comes() -> None:
+    async def test() -> None:
+        lab = Lab()
+        lab.put("a")
+        await lab.map(StartingPosition="TRIM_HORIZON")
+        await lab.until(lambda: lab.events)
+        await asyncio.sleep(0.01)
+        lab.call("SplitShard", ShardToSplit="shardId-000000000000", NewStartingHashKey=str(2**127))
+        await asyncio.sleep(0.01)
+        lab.put("b")
+        await lab.until(lambda: lab.batches() == [["a"], ["b"]])
+        await lab.sources.close()
+
+    run(test())
+
+
 def test_a_child_waits_for_its_parents_while_they_fail() -> None:
     async def test() -> None:
         lab = Lab(play=failing("parent"))
@@ -630,6 +646,7 @@ def test_answers_that_mean_success(payload: bytes) -> None:
         b'{"batchItemFailures": [{"itemIdentifier": null}]}',
         b'{"batchItemFailures": [{"itemId": "1"}]}',
         b'{"batchItemFailures": [{"itemIdentifier": "123"}]}',
+        b'{"batchItemFailures": [{"itemIdentifier": "%s"}]}' % (b"9" * 56),
         b'{"batchItemFailures": [{}]}',
         b'{"batchItemFailures": "all"}',
         b'"done"',
@@ -646,7 +663,7 @@ def test_answers_that_mean_failure_of_the_whole_batch(payload: bytes) -> None:
         lab.put("a", "b")
         await lab.map(**REPORT)
         await lab.until(lambda: len(lab.events) == 2)
-        assert lab.batches() == [["a", "b"]] * 2
+        assert lab.batches() == [["a", "b"]] * 2 and numbers(lab.events[0]) == numbers(lab.events[1])
         await lab.sources.close()
 
     run(test())
@@ -755,6 +772,23 @@ def test_a_change_lets_the_batch_in_flight_finish(change: str) -> None:
             assert lab.batches() == [["a", "b"], ["c"], ["d"]], "nothing twice, nothing lost"
         assert lab.state(key) == "Enabled"
         await lab.sources.close()
+
+    run(test())
+
+
+def test_a_mapping_is_disabled_after_its_last_batch_too() -> None:
+    async def test() -> None:
+        lab, log = Lab(), []
+        gate = held(lab, log)
+        lab.put("a")
+        key = await lab.map()
+        await lab.until(lambda: log)
+        await lab.sources.update(key, {"Enabled": False}, REGION)
+        await asyncio.sleep(0.01)
+        gate.set()
+        await lab.until(lambda: lab.state(key) == "Disabled")
+        await lab.until(lambda: not lab.sources._tasks)
+        assert log == ["begin a", "end a"]
 
     run(test())
 

@@ -66,9 +66,7 @@ def cancellations(answer: int) -> str:
     raise Wrong("it is another number. Which rows have an InvoiceNo that begins with C?")
 
 
-@exercise(
-    "03-3", hint="A rule has a Status, a Filter with a Prefix, and Transitions with Days and StorageClass."
-)
+@exercise("03-3", hint="A rule has a Status, a Filter with a Prefix, and Transitions with Days and StorageClass.")
 def cheaper_files(answer: object) -> str:
     """The bucket's lifecycle moves raw/ to STANDARD_IA after 30 days, and deletes nothing."""
     bucket = _outputs()["bucket"]

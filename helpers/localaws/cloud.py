@@ -178,10 +178,19 @@ class Cloud:
 
     async def _check_function(self, params: dict[str, Any], region: str, name: str | None) -> None:
         runtime, role = params.get("Runtime"), params.get("Role")
-        if params.get("PackageType") == "Image" or params.get("Layers"):
-            raise AwsError("InvalidParameterValueException", "The local AWS runs functions from a zip, without layers.")
+        for name_of, given in (("layers", "Layers"), ("file systems", "FileSystemConfigs"), ("images", "ImageConfig")):
+            if params.get(given):
+                text = f"The local AWS runs functions from a zip: it has no {name_of}."
+                raise AwsError("InvalidParameterValueException", text)
+        if params.get("PackageType") == "Image" or params.get("VpcConfig", {}).get("SubnetIds"):
+            text = "The local AWS runs functions from a zip, outside of any VPC."
+            raise AwsError("InvalidParameterValueException", text)
         if runtime is not None and runtime not in RUNTIMES:
-            text = f"The runtime parameter of {runtime} is no longer supported for creating or updating AWS Lambda functions. We recommend you use a newer runtime ({RUNTIMES[-2]}) while creating or updating functions."
+            text = (
+                f"The runtime parameter of {runtime} is no longer supported for creating or updating AWS Lambda "
+                "functions. We recommend you use a newer runtime "
+                f"({RUNTIMES[-2]}) while creating or updating functions."
+            )
             if not runtime.startswith("python"):
                 text = f"The local AWS runs Python only: {', '.join(RUNTIMES)}, not {runtime}."
             raise AwsError("InvalidParameterValueException", text)
@@ -230,7 +239,7 @@ class Cloud:
         if kind == "DryRun":
             return Response(204)
         if kind == "Event":
-            self.runtime.invoke_async(function, payload)
+            await self._queue_event(function, payload)
             return Response(202, b"", {"Content-Type": "application/json"})
         context = request.headers.get("x-amz-client-context")
         result = await self.runtime.invoke(function, payload, client_context=context)
@@ -240,6 +249,37 @@ class Cloud:
         if request.headers.get("x-amz-log-type") == "Tail":
             headers["X-Amz-Log-Result"] = base64.b64encode(result.log_tail).decode()
         return Response(200, result.payload, headers)
+
+    async def _queue_event(self, function: Function, payload: bytes) -> None:
+        """An asynchronous invocation: retries, then destinations and the dead-letter queue.
+
+        https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
+        """
+        settings = await self.on_moto(lambdas.event_settings, function.name, function.region)
+        destinations = settings.get("DestinationConfig", {})
+
+        async def done(record: dict[str, Any]) -> None:
+            failed = record["requestContext"]["condition"] != "Success"
+            destination = destinations.get("OnFailure" if failed else "OnSuccess", {}).get("Destination")
+            if destination and ":function:" in destination:
+                target = await self._function(destination, None, function.region)
+                self.runtime.invoke_async(target, orjson.dumps(record))
+            elif destination:
+                key = f"aws/lambda/async/{function.name}/{record['timestamp'][:10].replace('-', '/')}/"
+                key += f"{record['timestamp'].replace(':', '.')}-{record['requestContext']['requestId']}"
+                await self._deliver(destination, orjson.dumps(record), key)
+            if failed and settings["DeadLetter"]:
+                await self._deliver(settings["DeadLetter"], payload, "")
+
+        qualifier = None if function.version == "$LATEST" else function.version
+        self.runtime.invoke_async(
+            function,
+            payload,
+            on_done=done,
+            refresh=lambda: self._function(function.name, qualifier, function.region),
+            retries=settings.get("MaximumRetryAttempts", 2),
+            max_age=settings.get("MaximumEventAgeInSeconds", 21_600),
+        )
 
     async def _event_sources(self, call: Call, params: dict[str, Any], request: Request, region: str) -> Response:
         operation, key = call.operation, call.uri.get("UUID", "")

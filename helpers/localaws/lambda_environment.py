@@ -159,6 +159,8 @@ class Environment:
             self.loop.add_reader(self.pipe, self._read_log)
             if runtime.bootstrap == "own":
                 self.socket, theirs = socket.socketpair()
+                for end in (self.socket, theirs):  # room for large events in few turns, above all on macOS
+                    end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
                 inherited += [theirs.detach(), os.dup(runtime.lifeline[0])]
                 await self.loop.connect_accepted_socket(lambda: _Connection(self), self.socket)
                 command += [runtime.script, *map(str, inherited[1:])]

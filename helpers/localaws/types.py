@@ -74,7 +74,7 @@ class Invocation:
 
 @dataclass(frozen=True, slots=True)
 class Integration:
-    """How a method reaches its backend: `kind` is AWS, AWS_PROXY or MOCK; `function_arn` the Lambda's ARN for the first two."""
+    """How a method reaches its backend: `kind` is AWS, AWS_PROXY or MOCK; the first two have a `function_arn`."""
 
     kind: str
     function_arn: str | None

@@ -15,7 +15,7 @@ from typing import Any
 from ..auth import Signed
 from ..protocols import SERVICES, Call
 from ..types import ACCOUNT_ID, AwsError, Request, Response
-from . import apis, dynamodb, identities
+from . import apis, dynamodb, identities, lambdas
 
 # moto reads these while it is imported: AWS's managed policies exist (AWSLambdaBasicExecutionRole …), it opens every
 # cross-origin door by default, which is this lab's own business, and a header may name another account.
@@ -38,6 +38,7 @@ def load() -> Moto:
 
     apis.install()
     dynamodb.install()
+    lambdas.install()
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     # Left to itself moto reads operation and region from several places (query string, header, user agent, URL), and
     # a request could be allowed as one thing and done as another. What was signed and allowed is what is done.

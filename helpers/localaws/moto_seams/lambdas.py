@@ -80,6 +80,39 @@ def policy(arn: str) -> dict[str, Any] | None:
     return {"Statement": fixed} if fixed else None
 
 
-def arns(region: str) -> list[str]:
-    """The ARNs of all functions."""
-    return [f.function_arn for f in _backend(region).list_functions()]
+def event_settings(name: str, region: str) -> dict[str, Any]:
+    """What holds for a function's asynchronous events: EventInvokeConfig's members, and `DeadLetter`, a queue or topic.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-configuring.html
+    """
+    stored = _backend(region).get_function(name)
+    config = dict(stored.event_invoke_config[-1].config) if stored.event_invoke_config else {}
+    return {**config, "DeadLetter": (getattr(stored, "dead_letter", None) or {}).get("TargetArn")}
+
+
+def install() -> None:
+    """Lets moto keep a function's DeadLetterConfig, which it would drop without a word."""
+    from moto.awslambda.models import LambdaFunction
+
+    first, update, shown = (
+        LambdaFunction.__init__,
+        LambdaFunction.update_configuration,
+        LambdaFunction.get_configuration,
+    )
+
+    def __init__(self: Any, account_id: str, spec: dict[str, Any], *rest: Any, **more: Any) -> None:
+        self.dead_letter = spec.get("DeadLetterConfig")
+        first(self, account_id, spec, *rest, **more)
+
+    def update_configuration(self: Any, config_updates: dict[str, Any]) -> Any:
+        self.dead_letter = config_updates.get("DeadLetterConfig", self.dead_letter)
+        return update(self, config_updates)
+
+    def get_configuration(self: Any, on_create: bool = False) -> dict[str, Any]:
+        config: dict[str, Any] = shown(self, on_create)
+        if self.dead_letter:
+            config["DeadLetterConfig"] = self.dead_letter
+        return config
+
+    for function in (__init__, update_configuration, get_configuration):
+        setattr(LambdaFunction, function.__name__, function)
