@@ -10,6 +10,10 @@ from typing import Any
 
 import boto3
 import pandas as pd
+from botocore.exceptions import ClientError
+
+from helpers.lab import LabError
+from helpers.provision import error_code, tag_list, tags
 
 MOST_NAMES = 6  # names that a line of the table shows
 
@@ -64,3 +68,47 @@ def _folder(parameter: str) -> str:
 def _some(names: list[str]) -> str:
     shown = ", ".join(names[:MOST_NAMES])
     return shown + (f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else "")
+
+
+def refuse_foreign(
+    notebook: str,
+    *,
+    roles: Iterable[str] = (),
+    policies: Iterable[str] = (),
+    functions: Iterable[str] = (),
+    streams: Iterable[str] = (),
+) -> None:
+    """Raise LabError when something of these names is there that the notebook ("02") did not make.
+
+    A notebook's names are short (`test`), and what it makes it changes and deletes; what else has such a name in an
+    account of your own must not be touched. What a notebook makes carries the tag workbook=<notebook>.
+    """
+    iam, kinesis = boto3.client("iam"), boto3.client("kinesis")
+    account = boto3.client("sts").get_caller_identity()["Account"]
+    looks: list[tuple[str, str, Callable[[str], Any]]] = [
+        *(("role", name, lambda name: iam.list_role_tags(RoleName=name)["Tags"]) for name in roles),
+        *(
+            (
+                "policy",
+                name,
+                lambda name: iam.list_policy_tags(PolicyArn=f"arn:aws:iam::{account}:policy/{name}")["Tags"],
+            )
+            for name in policies
+        ),
+        *(
+            ("function", name, lambda name: boto3.client("lambda").get_function(FunctionName=name).get("Tags", {}))
+            for name in functions
+        ),
+        *(("stream", name, lambda name: kinesis.list_tags_for_stream(StreamName=name)["Tags"]) for name in streams),
+    ]
+    for kind, name, look in looks:
+        try:
+            found = look(name)
+        except ClientError as error:
+            if error_code(error) in ("NoSuchEntity", "ResourceNotFoundException"):
+                continue
+            raise
+        if found not in (tags(notebook), tag_list(notebook)):
+            raise LabError(
+                f"this account has a {kind} {name} that notebook {notebook} did not make: rename one of them"
+            )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import io
 import json
 import os
@@ -21,8 +22,10 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from helpers.localaws import event_sources, limits, server
+from helpers.localaws import event_sources, limits, protocols, server
 from helpers.localaws.event_sources import EventSources, Needs
 from helpers.localaws.kinesis import Kinesis, Record
 from helpers.localaws.types import AwsError, Function, Invocation
@@ -1054,6 +1057,41 @@ def test_a_role_that_cannot_write_to_the_destination(target: str, action: str) -
     run(test())
 
 
+_JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8) | st.just(QUEUE),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_nothing_that_a_stranger_sends_breaks_it(data: st.DataObject) -> None:
+    """Whatever the members hold, the answer is AWS's or an AwsError, and a mapping that stands delivers as before."""
+    shapes = protocols.model("lambda")["shapes"]
+    junk = {
+        name: data.draw(_JUNK | st.builds(lambda v: {"OnFailure": {"Destination": v}}, _JUNK))
+        for name in data.draw(
+            st.lists(st.sampled_from([*shapes["CreateEventSourceMappingRequest"]["members"]]), unique=True)
+        )
+    }
+
+    async def test() -> None:
+        lab = Lab()
+        key = await lab.map(FunctionName="stands")
+        for change in (lab.map(**junk), lab.sources.update(key, junk, REGION)):
+            with contextlib.suppress(AwsError):
+                await change
+        await lab.sources.update(
+            key, {"FunctionName": "stands", "Enabled": True, "MaximumBatchingWindowInSeconds": 0}, REGION
+        )
+        lab.put("a")
+        await lab.until(lambda: any(e["function"] == "stands" for e in lab.events))
+        await lab.sources.close()
+
+    run(test())
+
+
 def test_what_a_mapping_shows() -> None:
     """API: API_CreateEventSourceMapping.html, the response; API_ListEventSourceMappings.html"""
 
@@ -1121,6 +1159,29 @@ def test_metrics() -> None:
         assert shown["GetRecords.Records"]["Sum"] == 3
         behind = shown["GetRecords.IteratorAgeMilliseconds"]
         assert behind["Minimum"] == 0 and 29_000 < behind["Maximum"] < 40_000
+        await lab.sources.close()
+
+    run(test())
+
+
+@pytest.mark.parametrize("size", [100, 10_000])
+def test_a_mapping_costs_less_than_twenty_microseconds_a_record(size: int) -> None:
+    """Processor time, so that a busy machine does not fail it; a quiet one takes about three."""
+
+    async def test() -> None:
+        lab, count = Lab(), [0]
+        shard = lab.kinesis.streams[STREAM].shards["shardId-000000000000"]
+        shard.records += [Record(b"x" * 200, f"key {n}", round(time.time(), 3)) for n in range(50_000)]
+
+        async def invoke(_: Function, payload: bytes) -> Invocation:
+            count[0] += payload.count(b'"eventID"')
+            return OK
+
+        lab.sources = EventSources(Needs(lab.kinesis, lab.lookup, invoke, lab.allowed, lab.deliver))
+        start = time.process_time()
+        await lab.map(BatchSize=size)
+        await lab.until(lambda: count[0] == 50_000)
+        assert time.process_time() - start < 50_000 * 20e-6
         await lab.sources.close()
 
     run(test())

@@ -644,6 +644,24 @@ def test_whatever_is_resharded_every_record_is_found_once_and_in_the_order_of_it
         assert [x for x in found if x[0] == key] == [x for x in put if x[0] == key]
 
 
+def test_what_it_costs() -> None:
+    """Processor time at its best, with room for a busy machine: it must not grow with what is stored."""
+    lab, puts, gets = Lab(), [], []
+    for n in range(20):
+        lab.now += 1
+        records = [entry(b"x" * 200, f"key {n} {m}") for m in range(500)]
+        start = time.process_time()
+        lab("PutRecords", Records=records)
+        puts.append(time.process_time() - start)
+    for _ in range(10):
+        lab.now += 10
+        iterator = lab.iterator()
+        start = time.process_time()
+        assert len(lab.get(iterator)["Records"]) == 10_000
+        gets.append(time.process_time() - start)
+    assert min(puts[10:]) < 0.006 and min(gets) < 0.1
+
+
 # Metrics, strangers' input
 
 

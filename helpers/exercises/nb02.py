@@ -18,32 +18,33 @@ from helpers.lab import SAMPLE
 from helpers.provision import delete_quietly, ensure, error_code, until_propagated, wait_for
 from helpers.rows import Row, Selection, read_rows, to_json
 
-_STREAM = "orders"
+_STREAM = "workbook-orders"
 
 
 @exercise("02-1", hint="It has Version and Statement, and the Statement an Effect, an Action and a Resource.")
 def least_policy(answer: dict[str, Any]) -> str:
-    """A role with the policy may put single records into the stream `orders`, and may do nothing else."""
+    """A role with the policy may put single records into that stream, and may do nothing else."""
     if not isinstance(answer, dict):
         raise Wrong("give the policy as a dict, such as write_only above.")
     with _stream(_STREAM, shards=1), _role_with(answer) as session:
         kinesis = session.client("kinesis")
         record = {"Data": b"{}", "PartitionKey": "1"}
 
-        def put(stream: str) -> bool:
-            return _may(lambda: kinesis.put_record(StreamName=stream, **record))
+        def may_put(stream: str) -> bool:
+            # A hash key that Kinesis refuses, after it has looked at the permission: nothing is written.
+            return _may(lambda: kinesis.put_record(StreamName=stream, ExplicitHashKey="none", **record))
 
-        if not _soon(lambda: put(_STREAM)):
+        if not _soon(lambda: may_put(_STREAM)):
             raise Wrong(f"PutRecord to the stream {_STREAM} is still denied. Which ARN does it have?")
-        if put("APIdata"):
-            raise Wrong(f"it also lets the function write to APIdata: name the ARN of {_STREAM}, not a pattern.")
+        if may_put("APIdata") or may_put(f"{_STREAM}-of-others"):
+            raise Wrong(f"it also lets the function write to other streams: name the ARN of {_STREAM}, no pattern.")
         if _may(lambda: kinesis.put_records(StreamName=_STREAM, Records=[record])):
             raise Wrong("it also allows PutRecords: the function sends single records only.")
         if _may(lambda: kinesis.describe_stream_summary(StreamName=_STREAM)):
             raise Wrong("it also allows what is no writing, such as DescribeStreamSummary: name the one action.")
         if _may(lambda: session.client("s3").list_buckets()):
             raise Wrong("it also allows other services' calls: name the one action of Kinesis.")
-    return "the role puts single records into orders, and every other call that was tried is denied."
+    return "the role puts single records into its stream, and every other call that was tried is denied."
 
 
 @exercise("02-2", hint="Give a function: answer = lambda row: …")
@@ -57,8 +58,8 @@ def customer_key(answer: Callable[[Row], str]) -> str:
             customer = row["CustomerID"]
             raise Wrong(f"for a row with CustomerID {customer!r} the key is {key!r}; Kinesis takes a text of 1-256.")
         records.append({"Data": to_json(row).encode(), "PartitionKey": key})
-    with _stream("customers", shards=4) as kinesis:
-        taken = kinesis.put_records(StreamName="customers", Records=records)["Records"]
+    with _stream("workbook-customers", shards=4) as kinesis:
+        taken = kinesis.put_records(StreamName="workbook-customers", Records=records)["Records"]
     shards = defaultdict[str | None, set[str]](set)
     for row, record in zip(rows, taken, strict=True):
         shards[row["CustomerID"]].add(record["ShardId"])

@@ -35,9 +35,9 @@ MOST_RECORDS = 500
 MOST_BYTES = 5 * 1024 * 1024
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0  # seconds
-RESERVE = 0.5  # seconds kept back to say what happened before the function is ended
+RESERVE = 1.5  # seconds kept back: for the next call, with its one repetition, and to say what happened
 
-BUSY = {"ProvisionedThroughputExceededException", "KMSThrottlingException", "LimitExceededException"}
+BUSY = {"ProvisionedThroughputExceededException", "KMSThrottlingException"}
 
 # Made once, when the container starts, and used by every call it serves. A broken connection is tried once
 # more by boto3; a stream that is too busy is dealt with below, where the time that is left is known.
@@ -64,8 +64,7 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 
 def record(row: dict[str, Any]) -> dict[str, Any]:
-    """The Kinesis record of a row. An invoice's rows share a partition key: they lie on one shard, in
-    order."""
+    """The Kinesis record of a row. An invoice's rows share a key, so they lie on one shard, in order."""
     try:
         return {"Data": to_json(row).encode(), "PartitionKey": row["InvoiceNo"]}
     except (KeyError, TypeError):
@@ -119,7 +118,7 @@ def put_many(entries: list[dict[str, Any]], context: Any) -> None:
 
 
 def pause(attempt: int, context: Any, reason: str) -> None:
-    """Wait a random while, up to twice as long after each attempt; give up before the function's time is up.
+    """Wait a random while, up to twice as long after each attempt; give up before the time is up.
 
     https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/
     """

@@ -94,10 +94,10 @@ class EventSources:
     # Control calls
 
     async def create(self, p: dict[str, Any], region: str) -> dict[str, Any]:
+        p = limits.check("lambda", "CreateEventSourceMapping", p)
         source, start, at = p.get("EventSourceArn", ""), p.get("StartingPosition"), p.get("StartingPositionTimestamp")
         if ":kinesis:" not in source:
             raise _invalid(f"The local AWS maps Kinesis streams to functions, not {source or 'an unnamed source'}.")
-        limits.check("lambda", "CreateEventSourceMapping", p)
         settings = self._settings(p, {})
         if start is None:
             text = "1 validation error detected: Value null at 'startingPosition' failed to satisfy constraint:"
@@ -166,7 +166,7 @@ class EventSources:
 
     async def update(self, key: str, p: dict[str, Any], region: str) -> dict[str, Any]:
         """Takes effect when the batch in flight is done; a batch that waits for another try begins anew."""
-        limits.check("lambda", "UpdateEventSourceMapping", p)
+        p = limits.check("lambda", "UpdateEventSourceMapping", p)
         function, settings = self.get(key).function, self._settings(p, self.get(key).config)
         if p.get("FunctionName") or _destination(settings):
             function = await self.needs.lookup(p.get("FunctionName") or function.arn, None, region)

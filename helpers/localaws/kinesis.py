@@ -104,16 +104,13 @@ class Shard:
         del self.records[:gone]
         self.trimmed += gone
 
-    def brief(self) -> dict[str, Any]:
-        keys = {"StartingHashKey": str(self.start), "EndingHashKey": str(self.end)}
-        return {"ShardId": self.id, "HashKeyRange": keys}
-
     def describe(self) -> dict[str, Any]:
         numbers = {"StartingSequenceNumber": str(self.base)}
         if self.closed:
             numbers["EndingSequenceNumber"] = self.sequence(self.end_index)
         parents = dict(zip(("ParentShardId", "AdjacentParentShardId"), self.parents, strict=False))
-        return {**self.brief(), "SequenceNumberRange": numbers, **parents}
+        keys = {"StartingHashKey": str(self.start), "EndingHashKey": str(self.end)}
+        return {"ShardId": self.id, "HashKeyRange": keys, "SequenceNumberRange": numbers, **parents}
 
 
 class Stream:
@@ -159,14 +156,13 @@ class Stream:
         self.metrics.add("GetRecords.Bytes", size)
         self.metrics.add("GetRecords.IteratorAgeMilliseconds", int(age * 1000))
 
-    def brief(self) -> dict[str, Any]:
-        mode, created = {"StreamMode": self.mode}, round(self.created, 3)
-        names = {"StreamName": self.name, "StreamARN": self.arn, "StreamStatus": "ACTIVE"}
-        return {**names, "StreamModeDetails": mode, "StreamCreationTimestamp": created}
-
     def summary(self) -> dict[str, Any]:
-        more = {"EnhancedMonitoring": [{"ShardLevelMetrics": []}], "EncryptionType": "NONE"}
-        return {**self.brief(), "RetentionPeriodHours": self.retention_hours, **more}
+        return {
+            "StreamName": self.name, "StreamARN": self.arn, "StreamStatus": "ACTIVE",
+            "StreamModeDetails": {"StreamMode": self.mode}, "StreamCreationTimestamp": round(self.created, 3),
+            "RetentionPeriodHours": self.retention_hours, "EncryptionType": "NONE",
+            "EnhancedMonitoring": [{"ShardLevelMetrics": []}],
+        }  # fmt: skip
 
 
 def _throttled(shard: Shard, stream: Stream) -> AwsError:
@@ -197,7 +193,7 @@ class Kinesis:
         handler = getattr(self, operation, None) if operation[:1].isupper() else None
         if handler is None:
             raise AwsError("UnknownOperationException", f"The local AWS does not have kinesis:{operation}.")
-        limits.check("kinesis", operation, parameters, skip="records")
+        parameters = limits.check("kinesis", operation, parameters, skip="records")
         if beyond := [name for name in parameters.keys() & _BEYOND if parameters[name]]:
             raise _invalid(f"The local AWS does not have {beyond[0]} for Kinesis.")
         if operation in ("CreateStream", "DescribeLimits", "ListStreams", "ListShards", "GetRecords"):
@@ -261,7 +257,7 @@ class Kinesis:
 
     def ListStreams(self, p: Parameters, region: str) -> Parameters:
         after = p.get("NextToken") or p.get("ExclusiveStartStreamName", "")
-        found = [s.brief() for _, s in sorted(self.streams.items()) if s.region == region and s.name > after]
+        found = [s.summary() for _, s in sorted(self.streams.items()) if s.region == region and s.name > after]
         page = found[: p.get("Limit", 100)]
         names, more = [s["StreamName"] for s in page], len(page) < len(found)
         answer = {"StreamNames": names, "HasMoreStreams": more, "StreamSummaries": page}
@@ -396,13 +392,13 @@ class Kinesis:
     def _put(self, stream: Stream, records: list[tuple[bytes, str, int, int]], operation: str) -> Parameters:
         """What PutRecords answers; a record that its shard's limits refuse leaves the others alone."""
         now, results, size_put, refused, add = self.clock(), [], 0, 0, stream.metrics.add
-        arrival, opened, starts = round(now, 3), stream.open_shards, stream.starts
+        arrival, opened, starts, new = round(now, 3), stream.open_shards, stream.starts, tuple.__new__
         for data, key, hash_key, size in records:
             shard = opened[bisect.bisect_right(starts, hash_key) - 1]
             if shard.writes.take(size, now):
                 sequence = str(shard.base + 1 + shard.trimmed + len(shard.records))
                 results.append({"SequenceNumber": sequence, "ShardId": shard.id})
-                shard.records.append(Record(data, key, arrival))
+                shard.records.append(new(Record, (data, key, arrival)))  # Record(…) takes twice as long
                 shard.news.set()
                 size_put += size
             else:
@@ -483,7 +479,7 @@ class Kinesis:
         if not shard.closed or end < shard.end_index:
             return {**answer, "NextShardIterator": self._iterator(stream, shard, end, now)}
         children = [c for c in stream.shards.values() if shard_id in c.parents]
-        return {**answer, "ChildShards": [{**c.brief(), "ParentShards": c.parents} for c in children]}
+        return {**answer, "ChildShards": [{**c.describe(), "ParentShards": c.parents} for c in children]}
 
     # Upkeep
 

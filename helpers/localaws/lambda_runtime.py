@@ -5,10 +5,11 @@ https://docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency.html
 https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
 
 Otherwise than on AWS: the file system is this machine's (`/tmp` is shared; HOME and TMPDIR are private folders, shown
-as /tmp in logs and errors, as the unpacked zip is as /var/task); environments are not frozen between calls; a child that
-leaves its process group outlives the call; the memory setting binds the function's process but not its children (off
-Linux a sample every 0.1 s decides) and gives no share of a CPU; a log line has the time at which the lab read it; when
-`max_workers` processes are busy, calls wait. With `bootstrap="awslambdaric"` a busy worker outlives a lab that is killed.
+as /tmp in logs and errors, as the unpacked zip is as /var/task); environments are not frozen between calls; a child
+that leaves its process group outlives the call; the memory setting binds the function's process but not its children
+(off Linux a sample every 0.1 s decides) and gives no share of a CPU; a log line has the time at which the lab read
+it; when `max_workers` processes are busy, calls wait. With `bootstrap="awslambdaric"` a busy worker outlives a lab
+that is killed.
 """
 
 from __future__ import annotations

@@ -99,10 +99,11 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
 }  # fmt: skip
 
 
-def check(service: str, operation: str, parameters: dict[str, Any], skip: str = "") -> None:
-    """Raises ValidationException in AWS's words for members that are missing or not what AWS's model allows.
+def check(service: str, operation: str, parameters: dict[str, Any], skip: str = "") -> dict[str, Any]:
+    """The parameters, without those that are null.
 
-    `skip` names a list whose items the caller checks itself. Of a REST call only what its body holds is checked.
+    Raises ValidationException in AWS's words for members that are missing or not what AWS's model allows. `skip` names
+    a list whose items the caller checks itself. Of a REST call only what its body holds is checked.
     https://docs.aws.amazon.com/kinesis/latest/APIReference/CommonErrors.html
     """
     shapes = model(service)["shapes"]
@@ -133,6 +134,7 @@ def check(service: str, operation: str, parameters: dict[str, Any], skip: str = 
     if found:
         many = "s" if len(found) > 1 else ""
         raise AwsError("ValidationException", f"{len(found)} validation error{many} detected: {'; '.join(found)}")
+    return {name: value for name, value in parameters.items() if value is not None}
 
 
 @lru_cache

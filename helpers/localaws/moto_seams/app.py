@@ -12,8 +12,11 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
+import botocore.model
+import botocore.validate
+
 from ..auth import Signed
-from ..protocols import SERVICES, Call
+from ..protocols import SERVICES, Call, model
 from ..types import ACCOUNT_ID, AwsError, Request, Response
 from . import apis, dynamodb, identities, lambdas
 
@@ -83,6 +86,10 @@ def load() -> Moto:
         except AwsError:
             raise
         except Exception as error:  # moto's own failure must reach the caller in AWS's shape, whatever it was
+            if problem := _invalid(call, parameters, error):
+                raise AwsError(
+                    "ValidationError" if call.protocol == "query" else "ValidationException", problem
+                ) from None
             logging.getLogger("localaws").exception("moto failed on %s %s", call.service, call.operation)
             raise AwsError("InternalFailure", f"The local AWS failed: {type(error).__name__}: {error}", 500) from error
         finally:
@@ -111,6 +118,17 @@ def _leave_out() -> None:
     if "moto.ec2" not in sys.modules:
         sys.modules["moto.ec2"] = types.ModuleType("moto.ec2")
         setattr(sys.modules["moto.ec2"], "ec2_backends", {})  # noqa: B010
+
+
+def _invalid(call: Call, parameters: dict[str, Any], error: Exception) -> str:
+    """What is wrong with a call over which moto stumbled; "" when nothing is, and so moto is."""
+    if call.protocol == "query":
+        return str(error) if isinstance(error, ValueError) else ""
+    if call.protocol != "json":
+        return ""
+    operation = botocore.model.ServiceModel(model(call.service)).operation_model(call.operation)
+    report = botocore.validate.ParamValidator().validate(parameters, operation.input_shape)
+    return str(report.generate_report())
 
 
 def _unknown(call: Call) -> AwsError:
