@@ -456,8 +456,7 @@ def _dates(plan: list[Invoice], rows: int) -> None:
     for day in days:
         in_month[day.year, day.month] = in_month.get((day.year, day.month), 0) + WEEKDAY_WEIGHT[day.weekday()]
     weights = [
-        MONTH_LINES[day.year, day.month] * WEEKDAY_WEIGHT[day.weekday()] / in_month[day.year, day.month]
-        for day in days
+        MONTH_LINES[day.year, day.month] * WEEKDAY_WEIGHT[day.weekday()] / in_month[day.year, day.month] for day in days
     ]
     ends, hours = list(accumulate(weights)), [0, *accumulate(HOUR_LINES)]
 
@@ -618,9 +617,7 @@ def _service(code: str, text: str, line: list[str], chance: _Chance) -> list[str
     return [code, text, "1", _money(_at(FEE_PRICES["M"], chance.random()))]
 
 
-def _basket(
-    invoice: Invoice, products: list[Product], popularity: list[int], chance: _Chance
-) -> list[list[str]]:
+def _basket(invoice: Invoice, products: list[Product], popularity: list[int], chance: _Chance) -> list[list[str]]:
     """``invoice.size`` product lines: [code, description, quantity, price]. Families sell together."""
     draw, total = chance.random, popularity[-1]
     web = invoice.kind == "web"
@@ -686,9 +683,7 @@ def _taken(lines: list[list[str]], invoice: Invoice, chance: _Chance) -> list[li
 def _stock(invoice: Invoice, products: list[Product], popularity: list[int], chance: _Chance) -> list[str]:
     """A stock correction: price 0, no customer, the description empty, a note or the product's."""
     product = products[bisect_right(popularity, chance.random() * popularity[-1])]
-    even = (
-        invoice.number * 0.6180339887 % 1
-    )  # spread evenly, so that the shares are right in a small sample too
+    even = invoice.number * 0.6180339887 % 1  # spread evenly, so that the shares are right in a small sample too
     if invoice.number < len(EARLY_STOCK):
         text = EARLY_STOCK[invoice.number]
     elif even < 0.82:
@@ -713,9 +708,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Make a sample in the Online Retail schema.")
     parser.add_argument("--rows", type=int, default=5000, help="data rows (default: 5000)")
     parser.add_argument("--seed", type=int, default=7, help="another seed, another shop (default: 7)")
-    parser.add_argument(
-        "--out", type=Path, default=SAMPLE, help=f"file to write (default: data/{SAMPLE.name})"
-    )
+    parser.add_argument("--out", type=Path, default=SAMPLE, help=f"file to write (default: data/{SAMPLE.name})")
     args = parser.parse_args(argv)
     try:
         write(args.out, args.rows, args.seed)

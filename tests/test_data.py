@@ -312,17 +312,13 @@ HAZARDS: dict[str, Callable[[Row], bool]] = {
 
 
 @pytest.mark.parametrize("name", HAZARDS)
-def test_every_hazard_is_met_within_the_first_thousand_rows(
-    name: str, sample: list[Row], large: list[Row]
-) -> None:
+def test_every_hazard_is_met_within_the_first_thousand_rows(name: str, sample: list[Row], large: list[Row]) -> None:
     assert any(map(HAZARDS[name], sample[:1000]))
     assert any(map(HAZARDS[name], large))
 
 
 def test_the_first_rows_are_clean_and_the_first_cancellation_stands_near_row_142(sample: list[Row]) -> None:
-    first = {
-        name: next(i for i, row in enumerate(sample, 1) if chosen(row)) for name, chosen in HAZARDS.items()
-    }
+    first = {name: next(i for i, row in enumerate(sample, 1) if chosen(row)) for name, chosen in HAZARDS.items()}
     assert 120 <= first["cancellation"] <= 165
     assert first["cancellation"] < first["empty customer"] < 700
     assert first["empty description"] < 700
@@ -382,9 +378,7 @@ def test_the_adjustments_and_the_extreme_orders_cancel_out(sample: list[Row]) ->
 
 def test_the_readme_counts_the_hazards_right(sample: list[Row]) -> None:
     readme = (ROOT / "data" / "README.md").read_text(encoding="utf-8")
-    cells = [
-        [cell.strip() for cell in line.split("|")[1:-1]] for line in readme.splitlines() if line[:1] == "|"
-    ]
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in readme.splitlines() if line[:1] == "|"]
     told = {row[0]: tuple(map(int, row[1:4])) for row in cells if row[0] in HAZARDS}
     found = {
         name: (

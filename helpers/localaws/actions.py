@@ -87,7 +87,8 @@ def _needed(call: Call, params: dict[str, Any], request: Request, region: str, s
         for name in named or params.get("logGroupNames") or []:
             yield f"logs:{operation}", f"arn:aws:logs:{here}:log-group:{name.rpartition(':log-group:')[2]}{tail}", {}
     elif service == "iam":
-        yield f"iam:{operation}", _iam(params), {}
+        context = {"iam:awsservicename": params["AWSServiceName"]} if "AWSServiceName" in params else {}
+        yield f"iam:{operation}", _iam(params), context
     elif service == "apigateway":
         yield f"apigateway:{request.method}", f"arn:aws:apigateway:{region}::{request.path}", {}
     else:

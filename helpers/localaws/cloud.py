@@ -377,7 +377,7 @@ class Cloud:
     def _stream_of_iterator(params: dict[str, Any]) -> str | None:
         try:
             region, name, *_ = orjson.loads(base64.b64decode(params["ShardIterator"])[12:])
-        except (KeyError, ValueError):
+        except (KeyError, TypeError, ValueError):  # not an iterator of this lab: Kinesis will say so
             return None
         return f"arn:aws:kinesis:{region}:{ACCOUNT_ID}:stream/{name}"
 
@@ -391,6 +391,8 @@ class Cloud:
             tick += 1
             for region, data in self.kinesis.drain_metrics():
                 self._in_background(stores.put_metrics, region, "AWS/Kinesis", data)
+            for region, data in self.sources.drain_metrics():
+                self._in_background(stores.put_metrics, region, "AWS/Lambda", data)
             if tick % 60 == 0:
                 self.kinesis.trim()
 

@@ -28,13 +28,17 @@ def _backend(region: str) -> Any:
 
 
 def install() -> None:
-    """A deployment to a stage that exists changes what it serves and nothing else; moto makes the stage anew.
+    """Puts right two of moto's answers.
 
+    A deployment to a stage that exists changes what it serves and nothing else; moto makes the stage anew.
     https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-deployments.html
+    An API keeps the binaryMediaTypes that it is made with; moto takes them only from an update.
+    https://docs.aws.amazon.com/apigateway/latest/api/API_CreateRestApi.html
     """
     from moto.apigateway.models import RestAPI
+    from moto.apigateway.responses import APIGatewayResponse
 
-    original = RestAPI.create_deployment
+    original, made = RestAPI.create_deployment, APIGatewayResponse.create_rest_api
     if hasattr(original, "keeps"):
         return
 
@@ -47,6 +51,15 @@ def install() -> None:
             self.stages[name] = stage
         return deployment
 
+    def create_rest_api(self: Any) -> Any:
+        status, headers, body = made(self)
+        if status == 200 and (types := json.loads(self.body or "{}").get("binaryMediaTypes")):
+            api = self.backend.get_rest_api(json.loads(body)["id"])
+            api.binaryMediaTypes = types
+            body = json.dumps(api.to_dict())
+        return status, headers, body
+
+    setattr(APIGatewayResponse, "create_rest_api", create_rest_api)  # noqa: B010
     setattr(create_deployment, "keeps", True)  # noqa: B010 (a function's attribute, which types do not know)
     setattr(RestAPI, "create_deployment", create_deployment)  # noqa: B010
 

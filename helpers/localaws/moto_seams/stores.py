@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 from ..types import ACCOUNT_ID
@@ -74,14 +75,30 @@ def put_metrics(region: str, namespace: str, data: list[dict[str, Any]]) -> None
     cloudwatch_backends[ACCOUNT_ID][region].put_metric_data(namespace, data)
 
 
+@lru_cache
+def _streams() -> Any:
+    """A backend of moto's that holds nothing but the names and tags of streams, for its tagging API."""
+    from moto.core.base_backend import BackendDict, BaseBackend
+    from moto.core.resource_tagging import TaggableResourcesMixin, TaggedResource
+
+    class Streams(BaseBackend, TaggableResourcesMixin):
+        SERVICE_NAMESPACE = "kinesis"
+
+        def __init__(self, region_name: str, account_id: str) -> None:
+            super().__init__(region_name, account_id)
+            self.tags: dict[str, dict[str, str]] = {}
+
+        def iter_tagged_resources(self) -> Iterator[TaggedResource]:
+            for name, tags in self.tags.items():
+                arn = f"arn:aws:kinesis:{self.region_name}:{ACCOUNT_ID}:stream/{name}"
+                yield TaggedResource(arn, tags, "kinesis:stream")
+
+    return BackendDict(Streams, "kinesis")
+
+
 def mirror_stream(region: str, name: str, tags: dict[str, str] | None) -> None:
     """Lets moto's tagging API see a stream of the lab's own Kinesis (None: it is gone)."""
-    from moto.kinesis.models import kinesis_backends
-
-    streams = kinesis_backends[ACCOUNT_ID][region].streams
-    if tags is None:
-        streams.pop(name, None)
-        return
-    if name not in streams:
-        kinesis_backends[ACCOUNT_ID][region].create_stream(name, 1)
-    streams[name].tags = tags
+    streams = _streams()[ACCOUNT_ID][region].tags
+    streams.pop(name, None)
+    if tags is not None:
+        streams[name] = dict(tags)
