@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import boto3
+import botocore.awsrequest
 import botocore.parsers
 import pytest
 from hypothesis import given
@@ -70,7 +71,7 @@ def do(moto: app.Moto) -> Do:
         request = serialized(model, operation, parameters)
         answer = raw(moto, service, request, region)
         protocol = {"json": "json", "rest-json": "rest-json", "query": "query"}.get(model.resolved_protocol, "rest-xml")
-        headers = {k.lower(): v for k, v in answer.headers.items()}
+        headers = botocore.awsrequest.HeadersDict(answer.headers)
         shape = model.operation_model(operation).output_shape
         if answer.status >= 300:
             got = botocore.parsers.create_parser(protocol).parse(
@@ -87,7 +88,8 @@ def do(moto: app.Moto) -> Do:
 
 def raw(moto: app.Moto, service: str, request: Request, region: str = REGION) -> Response:
     request.headers.setdefault("host", "127.0.0.1:4566")
-    request.headers["authorization"] = "AWS4-HMAC-SHA256 Credential=AKIA0000000000000000/20260101/x/x/aws4_request"
+    scope = f"AKIA0000000000000000/20260101/{region}/{service}/aws4_request"
+    request.headers["authorization"] = f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0"
     call = protocols.identify(service, request)
     signed = auth.Signed(ROOT, "AKIA0000000000000000", region, service)
     return moto(call, protocols.parameters(call, request), request, signed)
@@ -172,14 +174,14 @@ def test_paths_of_motos_own_are_objects_here(moto: app.Moto, do: Do) -> None:
 
 def test_what_moto_does_not_have_is_refused_in_words(do: Do) -> None:
     for service, operation, parameters in (
-        ("dynamodb", "DescribeLimits", {}),
+        ("dynamodb", "ListGlobalTables", {}),
         ("ssm", "DescribeSessions", {"State": "Active"}),
         ("s3", "PutObject", {"Bucket": "bkt", "Key": "a line\nbreak", "Body": b""}),
         ("apigateway", "GetSdkTypes", {}),
         ("iam", "GetOrganizationsAccessReport", {"JobId": "x" * 36}),
     ):
-        with pytest.raises(AwsError, match="The local AWS does not have") as caught:
-            do(service, operation, **parameters)
+        with pytest.raises(AwsError, match=f"The local AWS does not have {service}:{operation}") as caught:
+            print(do(service, operation, **parameters))
         assert caught.value.code == "UnknownOperationException"
 
 
@@ -294,21 +296,53 @@ def test_trust(do: Do) -> None:
 @pytest.mark.parametrize(
     ("service", "operation", "parameters", "code", "words"),
     [
-        ("iam", "PutRolePolicy", {"RoleName": "r", "PolicyName": "p", "PolicyDocument": "{"}, "MalformedPolicyDocument", "Syntax"),
+        (
+            "iam",
+            "PutRolePolicy",
+            {"RoleName": "r", "PolicyName": "p", "PolicyDocument": "{"},
+            "MalformedPolicyDocument",
+            "Syntax",
+        ),
         ("iam", "CreateRole", {"RoleName": "x", "AssumeRolePolicyDocument": "[]"}, "MalformedPolicyDocument", "Syntax"),
-        ("iam", "CreateRole", {"RoleName": "x", "AssumeRolePolicyDocument": TRUST, "PermissionsBoundary": "arn:aws:iam::aws:policy/ReadOnlyAccess"},
-         "InvalidInput", "permissions boundaries"),
-        # its policy has a condition on kms:ViaService, or the like, which is not evaluated here
-        ("iam", "AttachRolePolicy", {"RoleName": "r", "PolicyArn": "arn:aws:iam::aws:policy/AWSLambda_FullAccess"}, "", ""),
-        ("iam", "AttachRolePolicy", {"RoleName": "r", "PolicyArn": "arn:aws:iam::aws:policy/AmazonEC2FullAccess"}, "MalformedPolicyDocument", "condition"),
+        (
+            "iam",
+            "CreateRole",
+            {
+                "RoleName": "x",
+                "AssumeRolePolicyDocument": TRUST,
+                "PermissionsBoundary": "arn:aws:iam::aws:policy/ReadOnlyAccess",
+            },
+            "InvalidInput",
+            "permissions boundaries",
+        ),
+        # its policy has a condition that is not evaluated here
+        (
+            "iam",
+            "AttachRolePolicy",
+            {"RoleName": "r", "PolicyArn": "arn:aws:iam::aws:policy/CloudWatchFullAccessV2"},
+            "MalformedPolicyDocument",
+            "condition",
+        ),
         # https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
         ("sts", "AssumeRole", {"DurationSeconds": 899}, "ValidationError", "between 900 and 43200"),
-        ("sts", "AssumeRole", {"DurationSeconds": 7200}, "ValidationError", "exceeds the MaxSessionDuration set for this role"),
+        (
+            "sts",
+            "AssumeRole",
+            {"DurationSeconds": 7200},
+            "ValidationError",
+            "exceeds the MaxSessionDuration set for this role",
+        ),
         ("sts", "AssumeRole", {"Policy": "{"}, "MalformedPolicyDocument", "Syntax"),
-        ("sts", "AssumeRole", {"PolicyArns": [{"arn": "arn:aws:iam::aws:policy/ReadOnlyAccess"}]}, "ValidationError", "PolicyArns"),
+        (
+            "sts",
+            "AssumeRole",
+            {"PolicyArns": [{"arn": "arn:aws:iam::aws:policy/ReadOnlyAccess"}]},
+            "ValidationError",
+            "PolicyArns",
+        ),
         ("sts", "AssumeRole", {"DurationSeconds": 3600}, "", ""),
     ],
-)  # fmt: skip
+)
 def test_what_would_not_hold_is_refused(
     do: Do, service: str, operation: str, parameters: dict[str, Any], code: str, words: str
 ) -> None:
@@ -332,6 +366,13 @@ def test_the_managed_policies_that_lessons_attach_can_be_evaluated(do: Do) -> No
             "AmazonS3FullAccess",
         ),
         *("AmazonKinesisFullAccess", "AmazonS3ReadOnlyAccess", "CloudWatchLogsFullAccess", "AdministratorAccess"),
+        *(
+            "AWSLambda_FullAccess",
+            "AmazonDynamoDBFullAccess",
+            "AmazonSQSFullAccess",
+            "AmazonSNSFullAccess",
+            "ReadOnlyAccess",
+        ),
         *("service-role/AWSLambdaSQSQueueExecutionRole", "AmazonKinesisReadOnlyAccess", "PowerUserAccess"),
     ):
         do("iam", "AttachRolePolicy", RoleName="r", PolicyArn=f"arn:aws:iam::aws:policy/{name}")
@@ -414,8 +455,15 @@ def test_a_functions_policy(do: Do) -> None:
     """https://docs.aws.amazon.com/lambda/latest/api/API_AddPermission.html"""
     arn = function(do)
     assert lambdas.policy(arn) is None and lambdas.policy(arn + "x") is None
-    do("lambda", "AddPermission", FunctionName="f", StatementId="s", Action="lambda:InvokeFunction",
-       Principal="apigateway.amazonaws.com", SourceArn="arn:aws:execute-api:us-east-1:123456789012:a/*/GET/x")  # fmt: skip
+    do(
+        "lambda",
+        "AddPermission",
+        FunctionName="f",
+        StatementId="s",
+        Action="lambda:InvokeFunction",
+        Principal="apigateway.amazonaws.com",
+        SourceArn="arn:aws:execute-api:us-east-1:123456789012:a/*/GET/x",
+    )
     policy = lambdas.policy(arn)
     assert policy is not None and policy["Statement"][0]["Resource"] == arn
     for source, may in (("a/P/GET/x", True), ("b/P/GET/x", False)):
@@ -453,11 +501,27 @@ def method(do: Do, api_id: str, resource: str, **more: Any) -> None:
         statusCode="200",
         responseParameters={"method.response.header.X": True},
     )
-    do("apigateway", "PutIntegration", **where, type="AWS", integrationHttpMethod="POST", uri=URI,
-       requestTemplates={"application/json": "{}"}, passthroughBehavior="NEVER", timeoutInMillis=5000,
-       requestParameters={"integration.request.header.a": "method.request.header.b"})  # fmt: skip
-    do("apigateway", "PutIntegrationResponse", **where, statusCode="200", selectionPattern=".*x.*",
-       responseTemplates={"application/json": "t"}, responseParameters={"method.response.header.X": "'1'"})  # fmt: skip
+    do(
+        "apigateway",
+        "PutIntegration",
+        **where,
+        type="AWS",
+        integrationHttpMethod="POST",
+        uri=URI,
+        requestTemplates={"application/json": "{}"},
+        passthroughBehavior="NEVER",
+        timeoutInMillis=5000,
+        requestParameters={"integration.request.header.a": "method.request.header.b"},
+    )
+    do(
+        "apigateway",
+        "PutIntegrationResponse",
+        **where,
+        statusCode="200",
+        selectionPattern=".*x.*",
+        responseTemplates={"application/json": "t"},
+        responseParameters={"method.response.header.X": "'1'"},
+    )
 
 
 def test_an_api_is_frozen_as_it_stands(do: Do) -> None:
@@ -472,10 +536,24 @@ def test_an_api_is_frozen_as_it_stands(do: Do) -> None:
         schema=json.dumps(schema),
     )
     validator = do("apigateway", "CreateRequestValidator", restApiId=api_id, name="v", validateRequestBody=True)["id"]
-    method(do, api_id, resource, apiKeyRequired=True, requestValidatorId=validator,
-           requestModels={"application/json": "Row"}, requestParameters={"method.request.querystring.q": True})  # fmt: skip
-    do("apigateway", "PutGatewayResponse", restApiId=api_id, responseType="DEFAULT_4XX", statusCode="418",
-       responseParameters={"gatewayresponse.header.A": "'b'"}, responseTemplates={"application/json": "{}"})  # fmt: skip
+    method(
+        do,
+        api_id,
+        resource,
+        apiKeyRequired=True,
+        requestValidatorId=validator,
+        requestModels={"application/json": "Row"},
+        requestParameters={"method.request.querystring.q": True},
+    )
+    do(
+        "apigateway",
+        "PutGatewayResponse",
+        restApiId=api_id,
+        responseType="DEFAULT_4XX",
+        statusCode="418",
+        responseParameters={"gatewayresponse.header.A": "'b'"},
+        responseTemplates={"application/json": "{}"},
+    )
     frozen = apis.snapshot(api_id, REGION)
     assert apis.find(api_id) == REGION and apis.find("none") is None
     assert (frozen.name, frozen.region, frozen.binary_media_types) == ("test", REGION, ("image/png",))
@@ -568,12 +646,28 @@ def test_queues_topics_and_metrics(do: Do) -> None:
     (message,) = do("sqs", "ReceiveMessage", QueueUrl=url)["Messages"]
     assert message["Body"] == "m"
     topic = do("sns", "CreateTopic", Name="t")["TopicArn"]
-    do("sns", "Subscribe", TopicArn=topic, Protocol="sqs", Endpoint=f"arn:aws:sqs:{REGION}:{ACCOUNT_ID}:q",
-       Attributes={"RawMessageDelivery": "true"})  # fmt: skip
+    do(
+        "sns",
+        "Subscribe",
+        TopicArn=topic,
+        Protocol="sqs",
+        Endpoint=f"arn:aws:sqs:{REGION}:{ACCOUNT_ID}:q",
+        Attributes={"RawMessageDelivery": "true"},
+    )
     stores.publish(topic, "n")
     assert [m["Body"] for m in do("sqs", "ReceiveMessage", QueueUrl=url)["Messages"]] == ["n"]
-    stores.put_metrics(REGION, "AWS/Kinesis", [{"MetricName": "IncomingRecords", "Value": 2.0, "Unit": "Count",
-                       "Dimensions": [{"Name": "StreamName", "Value": "s"}]}])  # fmt: skip
+    stores.put_metrics(
+        REGION,
+        "AWS/Kinesis",
+        [
+            {
+                "MetricName": "IncomingRecords",
+                "Value": 2.0,
+                "Unit": "Count",
+                "Dimensions": [{"Name": "StreamName", "Value": "s"}],
+            }
+        ],
+    )
     (metric,) = do("monitoring", "ListMetrics", Namespace="AWS/Kinesis")["Metrics"]
     assert metric["MetricName"] == "IncomingRecords"
 
@@ -640,7 +734,7 @@ def everything(do: Do) -> list[Any]:
         ("-0.00", None),
         ("+.5", None),
     ],
-)  # fmt: skip
+)
 def test_numbers(do: Do, number: str, words: str | None) -> None:
     table(do)
     places: list[Any] = [{"N": number}, {"NS": [number]}, {"L": [{"M": {"N": {"N": number}}}]}]

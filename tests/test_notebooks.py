@@ -181,7 +181,7 @@ def test_cells_are_small(path: Path) -> None:
 
 @every_notebook
 def test_calls_nothing_that_botocore_does_not_know(path: Path) -> None:
-    """Every boto3 client is made plainly, with validation on: botocore then checks each call against AWS's own model."""
+    """Every boto3 client is made plainly, with validation on: botocore checks each call against AWS's own model."""
     code = "\n".join(c.source for c in cells(path, "code"))
     assert "parameter_validation" not in code
     assert "endpoint_url" not in code, "a notebook must run on AWS as it stands"

@@ -23,7 +23,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-import botocore.loaders
+import botocore.session
 import orjson
 
 from .protocols import SERVICES
@@ -139,8 +139,7 @@ def _stamp(epoch: float) -> str:
 
 @lru_cache
 def _regions() -> frozenset[str]:
-    names = botocore.loaders.Loader().load_data("partitions")["partitions"][0]["regions"]
-    return frozenset(name for name in names if not name.endswith("-global"))
+    return frozenset(botocore.session.Session().get_available_regions("kinesis"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,10 @@ REGION = "us-east-1"
 class LabError(Exception):
     """The lab cannot do what was asked; the message is one line for the reader."""
 
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows of it: the line, without the way through our code."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class DeadLab(LabError):
     """The lab process ended by itself, and its cloud with it."""
@@ -101,14 +105,18 @@ def start(folder: Path, *, idle_exit: float | None = None, port: int = 0) -> Lab
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=environment
         )
     deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            lines = (folder / "lab.log").read_text(errors="replace").strip().splitlines() or ["no output"]
-            raise LabError(f"the lab did not start: {lines[-1]}")
-        with contextlib.suppress(DeadLab):
-            if info := find(folder):
-                return info
-        time.sleep(0.02)
+    try:
+        while time.monotonic() < deadline:
+            if process.poll() is not None:
+                lines = (folder / "lab.log").read_text(errors="replace").strip().splitlines() or ["no output"]
+                raise LabError(f"the lab did not start: {lines[-1]}")
+            with contextlib.suppress(DeadLab):
+                if info := find(folder):
+                    return info
+            time.sleep(0.02)
+    except BaseException:  # interrupted: what was begun is not left behind
+        process.kill()
+        raise
     process.kill()
     raise LabError(f"the lab did not start within 60 s (log: {folder / 'lab.log'})")
 

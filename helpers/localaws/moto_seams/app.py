@@ -71,6 +71,9 @@ def load() -> Moto:
     def application(service: str) -> Any:
         flask_app = create_backend_app(SERVICES[service])  # type: ignore[arg-type]
         flask_app.debug = False
+        if service == "s3":  # an object whose type is a form's is an object all the same
+            raw = type("Raw", (flask_app.request_class,), {"want_form_data_parsed": False})
+            flask_app.request_class = raw
         flask_app.config["PROPAGATE_EXCEPTIONS"] = True
         return flask_app
 
