@@ -117,7 +117,9 @@ class Lab:
 
         notebook = _notebook(stage)
         known = papermill.inspect_notebook(str(notebook))
-        given = {k: v for k, v in {"target": self.target, **parameters}.items() if k in known}
+        # Whoever opened this lab has agreed to its costs; the notebook in between must not ask again.
+        asked = {"target": self.target, "accept_costs": self.target == "aws", **parameters}
+        given = {k: v for k, v in asked.items() if k in known}
         output = lab_folder() / "required" / notebook.name
         output.parent.mkdir(parents=True, exist_ok=True)
         quiet = os.environ.get("WORKBOOK_PROGRESS") == "0"
