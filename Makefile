@@ -12,10 +12,10 @@ run: .venv/.stamp  ## every notebook, in order, on the local AWS  [CSV=file ROWS
 	$(BIN)/workbook run $(if $(CSV),--csv '$(CSV)') $(if $(ROWS),--rows '$(ROWS)') $(if $(TARGET),--target '$(TARGET)') $(if $(ONLY),--only '$(ONLY)')
 
 test: .venv/.stamp  ## lint, format, types, units, notebooks: within 8 minutes
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 soak: .venv/.stamp  ## the same tests with their full counts
-	WORKBOOK_SOAK=1 $(BIN)/python -m pytest
+	WORKBOOK_SOAK=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 lab: .venv/.stamp  ## JupyterLab on your own copies of the notebooks, in work/
 	$(BIN)/workbook lab

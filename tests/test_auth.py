@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from seeded import seeded
 from test_protocols import SESSION, minimal, serialized
 
-from helpers.localaws import actions, auth, protocols
+from helpers.localaws import actions, auth, permissions, protocols
 from helpers.localaws.types import ACCOUNT_ID, AwsError, Request
 
 KEY, SECRET, TOKEN = "AKIA0000000000000000", "the+secret/key", "a/session+token=="
@@ -523,8 +523,8 @@ def decide(
     """ "" when allowed, otherwise the denial. Each policy passes the check that storing it passes."""
     for each in (document(*statements), on):
         if each:
-            auth.check_policy(json.dumps(each))
-    policies = auth.Policies(lambda p: [document(*statements)] if statements else [], lambda service, arn: on)
+            permissions.check_policy(json.dumps(each))
+    policies = permissions.Policies(lambda p: [document(*statements)] if statements else [], lambda service, arn: on)
     try:
         policies.require(principal, action, resource, context)
     except AwsError as error:
@@ -639,7 +639,7 @@ def test_conditions(condition: dict[str, Any], context: dict[str, str], holds: b
 
 def test_a_decision_under_a_condition_is_not_remembered() -> None:
     made = document(statement(Condition={"StringEquals": {"aws:RequestedRegion": "us-east-1"}}))
-    policies = auth.Policies(lambda p: [made], lambda service, arn: None)
+    policies = permissions.Policies(lambda p: [made], lambda service, arn: None)
     policies.require(LAMBDA_SESSION, "kinesis:PutRecord", STREAM, {"aws:requestedregion": "us-east-1"})
     with pytest.raises(AwsError):
         policies.require(LAMBDA_SESSION, "kinesis:PutRecord", STREAM, {"aws:requestedregion": "eu-west-1"})
@@ -648,7 +648,7 @@ def test_a_decision_under_a_condition_is_not_remembered() -> None:
 def test_decisions_are_remembered_until_policies_change() -> None:
     asked = []
     current = [document(statement())]
-    policies = auth.Policies(lambda p: asked.append(p) or current, lambda service, arn: None)  # type: ignore[func-returns-value]
+    policies = permissions.Policies(lambda p: asked.append(p) or current, lambda service, arn: None)  # type: ignore[func-returns-value]
     for _ in range(5):
         policies.require(LAMBDA_SESSION, "kinesis:PutRecord", STREAM)
     assert len(asked) == 1
@@ -734,7 +734,7 @@ def test_session_policies(principal: auth.Principal, policy: dict[str, Any] | No
 
 
 def test_sessions_of_one_name_with_different_policies_do_not_share_decisions() -> None:
-    policies = auth.Policies(lambda p: [document(MAY_GET)], lambda service, arn: None)
+    policies = permissions.Policies(lambda p: [document(MAY_GET)], lambda service, arn: None)
     policies.require(session(MAY_GET), "s3:GetObject", "arn:aws:s3:::b/k")
     with pytest.raises(AwsError):
         policies.require(session(statement()), "s3:GetObject", "arn:aws:s3:::b/k")
@@ -798,7 +798,7 @@ def test_a_services_way_in() -> None:
     from_api = {"ArnLike": {"AWS:SourceArn": "arn:aws:execute-api:us-east-1:123456789012:a/*/GET/x"}}
 
     def may(policy: dict[str, Any] | None, service: str = "apigateway.amazonaws.com", function: str = arn) -> bool:
-        return auth.service_allowed(policy, service, "lambda:InvokeFunction", function, source)
+        return permissions.service_allowed(policy, service, "lambda:InvokeFunction", function, source)
 
     assert may(document(grant)) and may(document(grant | {"Condition": from_api}))
     assert not may(None) and not may(document()) and not may(document(grant), "s3.amazonaws.com")
@@ -836,7 +836,7 @@ def test_a_services_way_in() -> None:
 )
 def test_a_policy_that_cannot_be_evaluated_is_refused_when_it_is_stored(text: str, words: str) -> None:
     with pytest.raises(AwsError, match=re.escape(words)) as caught:
-        auth.check_policy(text)
+        permissions.check_policy(text)
     assert caught.value.code == "MalformedPolicyDocument"
 
 
@@ -875,11 +875,11 @@ near_policies = st.fixed_dictionaries(
 @given(st.one_of(json_values, near_policies))
 def test_any_policy_is_refused_or_decides(policy: Any) -> None:
     try:
-        auth.check_policy(json.dumps(policy))
+        permissions.check_policy(json.dumps(policy))
     except AwsError as error:
         assert error.code == "MalformedPolicyDocument" and error.status == 400
         return
-    policies = auth.Policies(lambda p: [policy], lambda service, arn: policy)
+    policies = permissions.Policies(lambda p: [policy], lambda service, arn: policy)
     for context in ({}, {"s3:prefix": "a"}):
         try:
             policies.require(USER, "s3:GetObject", "arn:aws:s3:::b/k", context)

@@ -95,6 +95,20 @@ def exchange(
     return responses(asyncio.run(run()))
 
 
+def test_headers_as_they_were_sent() -> None:
+    """Lower-case and joined for those who look one up, apart and as spelled for those who pass them on."""
+    got = []
+
+    def handler(request: Request) -> Response:
+        got.append(request)
+        return Response(200)
+
+    exchange(b"GET / HTTP/1.1\r\nHost: x\r\nX-Two: a\r\nx-two: b\r\n\r\n" + GOOD, handler)
+    assert got[0].headers == {"host": "x", "x-two": "a,b"}
+    assert list(got[0].header_list) == [("Host", "x"), ("X-Two", "a"), ("x-two", "b")]
+    assert list(got[1].header_list) == [("Host", "x")]
+
+
 def test_keep_alive_and_pipelining_answer_in_order() -> None:
     data = b"".join(b"GET /%d HTTP/1.1\r\nHost: x\r\n\r\n" % i for i in range(50))
     assert [json.loads(body)["path"] for _, _, body in exchange(data)] == [f"/{i}" for i in range(50)]

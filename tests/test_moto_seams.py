@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from seeded import seeded
 from test_protocols import SESSION, serialized
 
-from helpers.localaws import auth, protocols
+from helpers.localaws import auth, permissions, protocols
 from helpers.localaws.moto_seams import apis, app, dynamodb, identities, lambdas, stores
 from helpers.localaws.types import ACCOUNT_ID, ApiKey, AwsError, Request, Response
 
@@ -193,10 +193,18 @@ def test_what_moto_stumbles_over_is_the_callers_fault_if_it_is(
     assert (caught.value.code, caught.value.status) == ("ValidationException", 400)
     from moto.sqs.responses import SQSResponse
 
-    monkeypatch.setattr(SQSResponse, "list_queues", lambda self: 1 / 0)
+    for error, code, status in (
+        (ZeroDivisionError(), "InternalFailure", 500),
+        (KeyError("a"), "ValidationException", 400),
+        (ModuleNotFoundError("a"), "UnknownOperationException", 404),
+    ):
+        monkeypatch.setattr(SQSResponse, "list_queues", lambda self, error=error: (_ for _ in ()).throw(error))
+        with pytest.raises(AwsError) as caught:
+            do("sqs", "ListQueues")
+        assert (caught.value.code, caught.value.status) == (code, status)
     with pytest.raises(AwsError) as caught:
-        do("sqs", "ListQueues")
-    assert (caught.value.code, caught.value.status) == ("InternalFailure", 500)
+        raw(moto, "s3", Request("PUT", "/b", "tagging", {}, b"<"))
+    assert (caught.value.code, caught.value.status) == ("MalformedXML", 400)
 
 
 @pytest.mark.parametrize("key", ["a b", "ä/ö", "//a//b/", "a/../b", "a+b%2Fc%", "?#;&=", "x/.", "😀"])
@@ -468,7 +476,9 @@ def test_a_functions_policy(do: Do) -> None:
     assert policy is not None and policy["Statement"][0]["Resource"] == arn
     for source, may in (("a/P/GET/x", True), ("b/P/GET/x", False)):
         source = f"arn:aws:execute-api:us-east-1:123456789012:{source}"
-        assert auth.service_allowed(policy, "apigateway.amazonaws.com", "lambda:InvokeFunction", arn, source) is may
+        assert (
+            permissions.service_allowed(policy, "apigateway.amazonaws.com", "lambda:InvokeFunction", arn, source) is may
+        )
 
 
 def test_names_of_functions() -> None:
@@ -488,7 +498,8 @@ def api(do: Do) -> tuple[str, str]:
     return api_id, resource
 
 
-URI = "arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/arn:aws:lambda:us-east-1:123456789012:function:f/invocations"
+FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:f"
+URI = f"arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/{FUNCTION}/invocations"
 
 
 def method(do: Do, api_id: str, resource: str, **more: Any) -> None:
@@ -565,7 +576,7 @@ def test_an_api_is_frozen_as_it_stands(do: Do) -> None:
     assert made.responses["200"].keys() == {"method.response.header.X"}
     wired = made.integration
     assert wired is not None and wired.kind == "AWS" and wired.timeout_ms == 5000 and wired.passthrough == "NEVER"
-    assert wired.function_arn == "arn:aws:lambda:us-east-1:123456789012:function:f"
+    assert wired.function_arn == FUNCTION
     assert wired.request_templates == {"application/json": "{}"}
     assert wired.request_parameters == {"integration.request.header.a": "method.request.header.b"}
     answer = wired.responses["200"]
@@ -638,6 +649,21 @@ def test_buckets(do: Do) -> None:
     assert stores.bucket_policy("bkt") == json.loads(ALLOW)
     stores.put_object("bkt", "a/b", b"abc")
     assert do("s3", "GetObject", Bucket="bkt", Key="a/b")["Body"] == b"abc"
+
+
+def test_moto_does_not_decide_who_may_read_an_object(do: Do) -> None:
+    """It would turn everyone away for a policy that denies one; permissions.Policies has decided already."""
+    do("s3", "CreateBucket", Bucket="bkt")
+    do("s3", "PutObject", Bucket="bkt", Key="k", Body=b"x")
+    deny = {
+        "Effect": "Deny",
+        "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT_ID}:user/u"},
+        "Action": "s3:*",
+        "Resource": "*",
+    }
+    do("s3", "PutBucketPolicy", Bucket="bkt", Policy=json.dumps({"Version": "2012-10-17", "Statement": deny}))
+    assert do("s3", "GetObject", Bucket="bkt", Key="k")["Body"] == b"x"
+    assert do("s3", "DeleteObjects", Bucket="bkt", Delete={"Objects": [{"Key": "k"}]})["Deleted"] == [{"Key": "k"}]
 
 
 def test_queues_topics_and_metrics(do: Do) -> None:

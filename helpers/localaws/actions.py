@@ -69,7 +69,7 @@ def needed(call: Call, params: dict[str, Any], request: Request, region: str, st
 
 def _needed(call: Call, params: dict[str, Any], request: Request, region: str, stream_arn: str | None) -> Needed:
     service, operation, here = call.service, call.operation, f"{region}:{ACCOUNT_ID}"
-    query = dict(urllib.parse.parse_qsl(request.query, keep_blank_values=True))
+    query = dict(urllib.parse.parse_qsl(request.query, keep_blank_values=True)) if request.query else {}
     if service == "lambda":
         yield f"lambda:{_lambda_action(operation)}", _lambda(call, params, query, region), {}
         if operation in ("CreateFunction", "UpdateFunctionConfiguration") and "Role" in params:

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 import orjson
 
-from . import auth, protocols
+from . import auth, embedded_metrics, permissions, protocols
 from .actions import needed
 from .event_sources import EventSources, Needs
 from .gateway import Gateway
@@ -65,11 +65,10 @@ class Cloud:
         self.hosts = {f"127.0.0.1:{port}", f"localhost:{port}"}
         self.keys = auth.Keys(identities.find)
         self.keys.issue_root(access_key, secret_key)
-        self.policies = auth.Policies(identities.policies, self._resource_policy)
+        self.policies = permissions.Policies(identities.policies, self._resource_policy)
         self.last_used = time.monotonic()
         self._moto_thread = ThreadPoolExecutor(1, thread_name_prefix="moto")
         self._loading = self._moto_thread.submit(app.load)
-        self._moto_thread.submit(identities.preload)
         self._loop = asyncio.get_running_loop()
         self.kinesis = Kinesis(lambda *a: self._in_background(stores.mirror_stream, *a))
         self.runtime = LambdaRuntime(
@@ -168,7 +167,7 @@ class Cloud:
     async def _moto(self, call: Call, params: dict[str, Any], request: Request, signed: auth.Signed) -> Response:
         changes, region = not call.operation.startswith(_READ_ONLY), signed.region
         if call.operation == "PutBucketPolicy":
-            auth.check_policy(request.body, "MalformedPolicy")
+            permissions.check_policy(request.body, "MalformedPolicy")
         if call.service == "lambda" and call.operation in ("CreateFunction", "UpdateFunctionConfiguration"):
             await self._check_function(params, region, call.uri.get("FunctionName"))
         if call.service == "logs":
@@ -320,6 +319,8 @@ class Cloud:
                 may = self._role_allowed(function.role, "logs:CreateLogGroup", f"{arn}:*")
             if may:
                 stores.write_logs(function.region, group, stream, events)
+                for namespace, data in embedded_metrics.find(events):
+                    stores.put_metrics(function.region, namespace, data)
 
         self._in_background(write)
 
@@ -348,7 +349,7 @@ class Cloud:
         key = (function_arn, source_arn)
         if key not in self._permissions:
             policy = await self.on_moto(lambdas.policy, function_arn)
-            self._permissions[key] = auth.service_allowed(
+            self._permissions[key] = permissions.service_allowed(
                 policy, "apigateway.amazonaws.com", "lambda:InvokeFunction", function_arn, source_arn
             )
         if not self._permissions[key]:
@@ -416,7 +417,7 @@ def _caller_identity(signed: auth.Signed) -> Response:
     """https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html"""
     body = (
         '<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>'
-        f"<Arn>{signed.principal.arn}</Arn><UserId>{signed.access_key}</UserId><Account>{ACCOUNT_ID}</Account>"
-        "</GetCallerIdentityResult></GetCallerIdentityResponse>"
+        f"<Arn>{signed.principal.arn}</Arn><UserId>{identities.user_id(signed.principal)}</UserId>"
+        f"<Account>{ACCOUNT_ID}</Account></GetCallerIdentityResult></GetCallerIdentityResponse>"
     )
     return Response(200, body.encode(), {"Content-Type": "text/xml"})

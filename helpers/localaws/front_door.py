@@ -48,6 +48,7 @@ class Connection(asyncio.Protocol):
         self.writable = True  # the client reads its answers
         self.since: float | None = None  # when the request that is arriving last made progress
         self.headers: dict[str, str] = {}
+        self.sent: list[tuple[str, str]] = []
         self.body: list[bytes] = []
         self.url, self.size, self.head, self.in_body = b"", 0, 0, False
 
@@ -101,7 +102,7 @@ class Connection(asyncio.Protocol):
     # httptools' callbacks
 
     def on_message_begin(self) -> None:
-        self.headers, self.body = {}, []
+        self.headers, self.sent, self.body = {}, [], []
         self.url, self.size, self.head, self.in_body = b"", 0, 0, False
         self.since = asyncio.get_running_loop().time()
 
@@ -109,12 +110,14 @@ class Connection(asyncio.Protocol):
         self.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        spelled, text = name.decode("latin-1"), value.decode("latin-1")
+        key = spelled.lower()
         if self.in_body:  # a chunked body's trailer must not pass for a header
             return
         self.size += len(name) + len(value)
         if key == "host" and key in self.headers:
             raise _Refused(400)
+        self.sent.append((spelled, text))
         self.headers[key] = f"{self.headers[key]},{text}" if key in self.headers else text
 
     def on_headers_complete(self) -> None:
@@ -146,7 +149,7 @@ class Connection(asyncio.Protocol):
         if target[1] is not None:  # the absolute form, as proxies send it: its host counts
             self.headers["host"] = target[1]
         keep_alive = self.parser.should_keep_alive()
-        request = Request(method, target[2] or "/", target[3] or "", self.headers, b"".join(self.body))
+        request = Request(method, target[2] or "/", target[3] or "", self.headers, b"".join(self.body), self.sent)
         self.waiting.append((request, keep_alive))
         self.ended = self.ended or not keep_alive
         self.in_body, self.head, self.since = False, 0, None

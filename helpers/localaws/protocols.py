@@ -146,6 +146,8 @@ def identify(service: str, request: Request) -> Call:
                 return Call(service, route.operation, "s3", match.groupdict())
             uri = {k: urllib.parse.unquote(v) for k, v in match.groupdict().items()}
             return Call(service, route.operation, "rest-json", uri)
+    if service == "s3":
+        raise AwsError("MethodNotAllowed", "The specified method is not allowed against this resource.", 405)
     raise AwsError("UnknownOperationException", f"{request.method} {request.path} is no operation of {service}.", 404)
 
 

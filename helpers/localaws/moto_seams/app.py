@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
 import os
@@ -11,6 +12,7 @@ import urllib.parse
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
+from xml.parsers.expat import ExpatError
 
 import botocore.model
 import botocore.validate
@@ -18,7 +20,7 @@ import botocore.validate
 from ..auth import Signed
 from ..protocols import SERVICES, Call, model
 from ..types import ACCOUNT_ID, AwsError, Request, Response
-from . import apis, dynamodb, identities, lambdas
+from . import apis, dynamodb, dynamodb_rules, identities, lambdas, stores
 
 # moto reads these while it is imported: AWS's managed policies exist (AWSLambdaBasicExecutionRole …), it opens every
 # cross-origin door by default, which is this lab's own business, and a header may name another account.
@@ -26,6 +28,7 @@ os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"
 os.environ["DISABLE_GLOBAL_CORS"] = "true"
 os.environ["MOTO_ACCOUNT_ID"] = ACCOUNT_ID
 
+_LOG = logging.getLogger("localaws")
 Moto = Callable[[Call, dict[str, Any], Request, Signed], Response]
 _CHECKS = {"iam": identities.check, "sts": identities.check, "dynamodb": dynamodb.check}
 
@@ -41,7 +44,10 @@ def load() -> Moto:
 
     apis.install()
     dynamodb.install()
+    dynamodb_rules.install()
     lambdas.install()
+    stores.install()
+    identities.install()
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     # Left to itself moto reads operation and region from several places (query string, header, user agent, URL), and
     # a request could be allowed as one thing and done as another. What was signed and allowed is what is done.
@@ -84,17 +90,13 @@ def load() -> Moto:
         current.append((call, signed))
         try:
             body = b"".join(application(call.service)(_environ(call, request), lambda *a: head.extend(a)))
-        except NotImplementedError:
+        except (NotImplementedError, ImportError):
             raise _unknown(call) from None
         except AwsError:
             raise
         except Exception as error:  # moto's own failure must reach the caller in AWS's shape, whatever it was
-            if problem := _invalid(call, parameters, error):
-                raise AwsError(
-                    "ValidationError" if call.protocol == "query" else "ValidationException", problem
-                ) from None
-            logging.getLogger("localaws").exception("moto failed on %s %s", call.service, call.operation)
-            raise AwsError("InternalFailure", f"The local AWS failed: {type(error).__name__}: {error}", 500) from error
+            _LOG.exception("moto failed on %s %s", call.service, call.operation)
+            raise _stumbled(call, parameters, error) from None
         finally:
             current.pop()
         status = int(head[0].split()[0])
@@ -123,15 +125,21 @@ def _leave_out() -> None:
         setattr(sys.modules["moto.ec2"], "ec2_backends", {})  # noqa: B010
 
 
-def _invalid(call: Call, parameters: dict[str, Any], error: Exception) -> str:
-    """What is wrong with a call over which moto stumbled; "" when nothing is, and so moto is."""
-    if call.protocol == "query":
-        return str(error) if isinstance(error, ValueError) else ""
-    if call.protocol != "json":
-        return ""
-    operation = botocore.model.ServiceModel(model(call.service)).operation_model(call.operation)
-    report = botocore.validate.ParamValidator().validate(parameters, operation.input_shape)
-    return str(report.generate_report())
+def _stumbled(call: Call, parameters: dict[str, Any], error: Exception) -> AwsError:
+    """What the caller is told when moto raised. These kinds come of parameters that AWS would refuse: a key that is
+    missing, a text that is no number, a broken document; so they are refused, too, and boto3 does not try again."""
+    what = f"The local AWS cannot take this: {type(error).__name__}: {error}"
+    if not isinstance(error, LookupError | ValueError | TypeError | AttributeError | ExpatError):
+        return AwsError("InternalFailure", what, 500)
+    if call.protocol == "json":
+        operation = botocore.model.ServiceModel(model(call.service)).operation_model(call.operation)
+        with contextlib.suppress(RuntimeError):  # which botocore raises for a time that is none
+            what = (
+                botocore.validate.ParamValidator().validate(parameters, operation.input_shape).generate_report() or what
+            )
+    codes = {"query": "ValidationError", "s3": "MalformedXML", "lambda": "InvalidParameterValueException"}
+    codes |= {"apigateway": "BadRequestException"}
+    return AwsError(codes.get(call.service) or codes.get(call.protocol, "ValidationException"), what)
 
 
 def _unknown(call: Call) -> AwsError:

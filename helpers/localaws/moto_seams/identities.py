@@ -9,27 +9,36 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from ..auth import Principal, check_policy, service_allowed
+from ..auth import Principal
+from ..permissions import check_policy, service_allowed
 from ..protocols import Call
 from ..types import ACCOUNT_ID, AwsError
 
+_loaded: dict[str, Any] = {}
 
-def _iam() -> Any:
+
+def install() -> None:
+    """Makes moto's IAM, with AWS's managed policies, which takes a moment.
+
+    The loop asks for keys and roles from the start, and an import from two threads at once breaks moto for good: until
+    this is done there are none.
+    """
     from moto.iam.models import iam_backends
+    from moto.sts.models import sts_backends
 
-    return iam_backends[ACCOUNT_ID]["aws"]
+    assert iam_backends[ACCOUNT_ID]["aws"].managed_policies
+    _loaded.update(iam=iam_backends, sts=sts_backends)
 
 
-def preload() -> None:
-    """Reads AWS's managed policies, which takes a moment, before anyone waits for them."""
-    _iam()
+def _backend(service: str) -> Any:
+    return _loaded[service][ACCOUNT_ID]["aws"]
 
 
 def find(access_key: str) -> Principal | None:
     """The principal of a key that IAM or STS made."""
-    from moto.sts.models import sts_backends
-
-    role = sts_backends[ACCOUNT_ID]["aws"].get_assumed_role_from_access_key(access_key)
+    if not _loaded:
+        return None
+    role = _backend("sts").get_assumed_role_from_access_key(access_key)
     if role is not None:
         return Principal.of_role(
             role.role_arn,
@@ -39,7 +48,7 @@ def find(access_key: str) -> Principal | None:
             expires=role.expiration.timestamp(),
             session_policy=role.policy or None,
         )
-    for user in list(_iam().users.values()):
+    for user in list(_backend("iam").users.values()):
         for key in list(user.access_keys):
             if key.access_key_id == access_key and key.status == "Active":
                 return Principal(user.arn, key.secret_access_key, user=user.name)
@@ -47,13 +56,23 @@ def find(access_key: str) -> Principal | None:
 
 
 def _role(arn: str | None) -> Any:
-    return next((r for r in list(_iam().roles.values()) if r.arn == arn), None)
+    return next((r for r in list(_backend("iam").roles.values()) if r.arn == arn), None) if _loaded else None
+
+
+def user_id(principal: Principal) -> str:
+    """A caller's unique id: of a role with its session's name, of a user, or root's account number.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html#principaltable
+    """
+    if principal.role:
+        return f"{getattr(_role(principal.role), 'id', '')}:{principal.arn.rpartition('/')[2]}"
+    return str(_backend("iam").users[principal.user].id) if principal.user else ACCOUNT_ID
 
 
 def arn(kind: str, name: str, path: str) -> str:
     """The ARN of a role, user, group, policy or instance profile: as it is, or as it would be made under `path`."""
     stored = getattr(
-        _iam(), {"instance-profile": "instance_profiles", "policy": "managed_policies"}.get(kind, f"{kind}s")
+        _backend("iam"), {"instance-profile": "instance_profiles", "policy": "managed_policies"}.get(kind, f"{kind}s")
     )
     found = next((x.arn for x in list(stored.values()) if x.name == name), None) if kind != "policy" else None
     return str(found or f"arn:aws:iam::{ACCOUNT_ID}:{kind}{path}{name}")
@@ -61,7 +80,7 @@ def arn(kind: str, name: str, path: str) -> str:
 
 def policies(principal: Principal) -> Iterator[dict[str, Any]]:
     """The identity policies of a role or user, its groups' included; none for one that no longer exists."""
-    iam = _iam()
+    iam = _backend("iam")
     holders = [_role(principal.role)] if principal.role else [iam.users.get(principal.user)]
     if principal.user:
         holders += [g for g in list(iam.groups.values()) if any(u.name == principal.user for u in list(g.users))]
@@ -100,7 +119,7 @@ def check(call: Call, parameters: dict[str, Any]) -> None:
     if "PermissionsBoundary" in parameters:
         raise AwsError("InvalidInput", "The local AWS does not evaluate permissions boundaries.")
     if call.operation in ("AttachRolePolicy", "AttachUserPolicy", "AttachGroupPolicy"):
-        managed = _iam().managed_policies.get(parameters.get("PolicyArn"))
+        managed = _backend("iam").managed_policies.get(parameters.get("PolicyArn"))
         if managed is not None:
             check_policy(_document(managed))
     if call.operation == "AssumeRole":

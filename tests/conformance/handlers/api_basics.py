@@ -79,7 +79,7 @@ def echo(event, context):
     request = event["requestContext"]
     return {
         "statusCode": 200,
-        "headers": {"Content-Type": "application/json", "X-Count": 3, "X-Flag": True},
+        "headers": {"Content-Type": "application/json", "X-Count": "3", "X-Flag": True},
         "body": json.dumps(
             {
                 **{name: event[name] for name in wanted},

@@ -48,11 +48,11 @@ def fill(event, context):
 
 def expressions(event, context):
     key = {"pk": "expressions"}
-    table.put_item(Item={**key, "views": 1, "log": ["made"], "draft": True, "tags": {"a", "b"}, "m": {}})
+    table.put_item(Item={**key, "seen": 1, "log": ["made"], "draft": True, "tags": {"a", "b"}, "m": {}})
     response = table.update_item(
         Key=key,
         UpdateExpression=(
-            "SET views = views + :one, #n = if_not_exists(#n, :name), log = list_append(log, :entry), m.#k = :name "
+            "SET seen = seen + :one, #n = if_not_exists(#n, :name), log = list_append(log, :entry), m.#k = :name "
             "REMOVE draft ADD likes :one DELETE tags :gone"
         ),
         ExpressionAttributeNames={"#n": "name", "#k": "key with blank"},
@@ -68,7 +68,7 @@ def money(event, context):
     for amount in ("0.1", "0.2", "0.30"):
         answer = table.update_item(
             Key={"pk": "money"},
-            UpdateExpression="ADD total :a SET updates = if_not_exists(updates, :zero) + :one",
+            UpdateExpression="ADD amount :a SET updates = if_not_exists(updates, :zero) + :one",
             ExpressionAttributeValues={":a": Decimal(amount), ":zero": 0, ":one": 1},
             ReturnValues="UPDATED_NEW",
         )

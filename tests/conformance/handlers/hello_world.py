@@ -5,10 +5,9 @@ print("Loading function")
 
 def lambda_handler(event, context):
     # print("Received event: " + json.dumps(event, indent=2))
-    print("value1 = " + event["key1"])
-    print("value2 = " + event["key2"])
-    print("value3 = " + event["key3"])
-    return event["key1"]  # Echo back the first key value
+    print("customer = " + event["customer"])
+    print("country = " + event["country"])
+    return event["customer"]  # the first one goes back to the caller
 
 
 def greeting(event, context):

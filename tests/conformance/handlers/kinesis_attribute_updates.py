@@ -9,23 +9,26 @@ client = boto3.client("dynamodb")
 
 def lambda_handler(event, context):
     for record in event["Records"]:
-        t_record = base64.b64decode(record["kinesis"]["data"])
-        str_record = str(t_record, "utf-8")
-        dict_record = json.loads(str_record)
+        raw = base64.b64decode(record["kinesis"]["data"])
+        row = json.loads(str(raw, "utf-8"))
 
-        customer_key = {"pk": {"S": "customer#" + str(dict_record["CustomerID"])}}
-        ex_customer = {}
-        ex_customer[str(dict_record["InvoiceNo"])] = {"Value": {"S": "x"}, "Action": "PUT"}
-        ex_customer["orders"] = {"Value": {"N": "1"}, "Action": "ADD"}
-        client.update_item(TableName=os.environ["TABLE_NAME"], Key=customer_key, AttributeUpdates=ex_customer)
+        # one item a customer: an attribute for each invoice
+        buys = {}
+        buys[str(row["InvoiceNo"])] = {"Value": {"S": "x"}, "Action": "PUT"}
+        buys["orders"] = {"Value": {"N": "1"}, "Action": "ADD"}
+        client.update_item(
+            TableName=os.environ["TABLE_NAME"],
+            Key={"pk": {"S": "customer#" + str(row["CustomerID"])}},
+            AttributeUpdates=buys,
+        )
 
-        inventory_key = {"pk": {"S": "invoice#" + dict_record["InvoiceNo"]}}
-        stock_dict = dict(dict_record)
-        stock_dict.pop("InvoiceNo", None)
-        stock_dict.pop("StockCode", None)
-        stock_json = json.dumps(stock_dict)
-        ex_dynamo_record = {}
-        ex_dynamo_record[str(dict_record["StockCode"])] = {"Value": {"S": stock_json}, "Action": "PUT"}
-        client.update_item(TableName=os.environ["TABLE_NAME"], Key=inventory_key, AttributeUpdates=ex_dynamo_record)
+        # one item an invoice: an attribute for each article, JSON in a string
+        article = row.pop("StockCode")
+        invoice = row.pop("InvoiceNo")
+        client.update_item(
+            TableName=os.environ["TABLE_NAME"],
+            Key={"pk": {"S": "invoice#" + invoice}},
+            AttributeUpdates={article: {"Value": {"S": json.dumps(row)}, "Action": "PUT"}},
+        )
 
-    return "Successfully processed {} records.".format(len(event["Records"]))
+    return "updated {} customers".format(len(event["Records"]))

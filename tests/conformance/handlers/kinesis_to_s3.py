@@ -13,16 +13,16 @@ s3_client = boto3.client("s3")
 
 
 def lambda_handler(event, context):
-    dateTimeObj = datetime.now()
-    timestampStr = dateTimeObj.strftime("%d-%b-%Y-%H%M%S%f")
+    now = datetime.now()
+    stamp = now.strftime("%d-%b-%Y-%H%M%S%f")
 
-    kinesisRecords = [base64.b64decode(record["kinesis"]["data"]).decode("utf-8") for record in event["Records"]]
-    asString = str("\n".join(kinesisRecords))
+    rows = [base64.b64decode(record["kinesis"]["data"]).decode("utf-8") for record in event["Records"]]
+    text = str("\n".join(rows))
 
-    key = os.environ.get("PREFIX", "output-") + timestampStr + ".txt"
-    s3_client.put_object(Body=asString, Bucket=os.environ["BUCKET"], Key=key)
+    fileName = os.environ.get("PREFIX", "rows-") + stamp + ".txt"
+    s3_client.put_object(Bucket=os.environ["BUCKET"], Key=fileName, Body=text)
 
-    return "Successfully processed {} records.".format(len(event["Records"]))
+    return "wrote {} records".format(len(event["Records"]))
 
 
 def describe(event, context):

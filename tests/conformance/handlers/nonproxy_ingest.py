@@ -5,26 +5,21 @@ import boto3
 
 
 def lambda_handler(event, context):
-    print("MyEvent:")
+    print("event:")
     print(event)
 
-    method = event["context"]["http-method"]
+    verb = event["context"]["http-method"]
 
-    if method == "GET":
+    if verb == "GET":
         customer = event["params"]["querystring"]["CustomerID"]
         agent = event["params"]["header"].get("User-Agent")
         return {"statusCode": 200, "body": json.dumps({"customer": customer, "agent": agent})}
 
-    elif method == "POST":
-        record = event["body-json"]
-        recordstring = json.dumps(record)
-
+    elif verb == "POST":
+        row = event["body-json"]
         client = boto3.client("kinesis")
-        response = client.put_record(StreamName=os.environ["STREAM"], Data=recordstring, PartitionKey="string")
-        return {
-            "statusCode": 200,
-            "body": json.dumps(record),
-            "shard": response["ShardId"],
-        }
+        response = client.put_record(StreamName=os.environ["STREAM"], Data=json.dumps(row), PartitionKey="string")
+        return {"statusCode": 200, "body": json.dumps(row), "shard": response["ShardId"]}
+
     else:
-        return {"statusCode": 501, "body": json.dumps("Server Error")}
+        return {"statusCode": 501, "body": json.dumps("not supported: " + verb)}

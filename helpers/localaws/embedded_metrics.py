@@ -1,0 +1,47 @@
+"""Metrics that a function prints: lines of its log in CloudWatch's embedded metric format.
+
+https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+
+def find(messages: list[tuple[int, str]]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """(namespace, metric data as PutMetricData takes it) of the log events (ms since epoch, message).
+
+    An event that is not of the format gives nothing: CloudWatch stores it and extracts no metric.
+    """
+    for _, message in messages:
+        if '"_aws"' in message:
+            try:
+                yield from list(_of(orjson.loads(message)))
+            except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
+                continue
+
+
+def _of(document: dict[str, Any]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    at = datetime.fromtimestamp(document["_aws"]["Timestamp"] / 1000, UTC)
+    for directive in document["_aws"]["CloudWatchMetrics"]:
+        data = []
+        for names in directive["Dimensions"]:
+            dimensions = [{"Name": name, "Value": str(document[name])} for name in names]
+            for metric in directive["Metrics"]:
+                given = document[metric["Name"]]
+                values = [float(value) for value in (given if isinstance(given, list) else [given])]
+                unit = metric.get("Unit", "None")
+                data.append(
+                    {
+                        "MetricName": metric["Name"],
+                        "Dimensions": dimensions,
+                        "Timestamp": at,
+                        "Values": values,
+                        "Unit": unit,
+                    }
+                )
+        yield directive["Namespace"], data

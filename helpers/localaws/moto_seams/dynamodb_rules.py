@@ -1,0 +1,426 @@
+"""moto's DynamoDB: what AWS refuses and moto takes, or stores otherwise than AWS.
+
+Below https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ : HowItWorks.NamingRulesDataTypes.html (numbers
+are trimmed, a set has no member twice), LegacyConditionalParameters.html (the expression for each old parameter),
+Query.html, GSI.html; below .../latest/APIReference/ : API_BatchWriteItem.html, API_UpdateItem.html,
+API_TransactWriteItems.html (cancellation reasons, tokens).
+"""
+
+from __future__ import annotations
+
+import decimal
+import re
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+from ..types import AwsError
+from .dynamodb import _touched
+
+_TYPES = frozenset(("S", "N", "B", "SS", "NS", "BS", "M", "L", "NULL", "BOOL"))
+_EXPRESSIONS = (
+    "ConditionExpression", "FilterExpression", "KeyConditionExpression", "ProjectionExpression", "UpdateExpression",
+)  # fmt: skip
+_CONDITIONS = {
+    "EQ": "{0} = {1}", "NE": "{0} <> {1}", "LE": "{0} <= {1}", "LT": "{0} < {1}", "GE": "{0} >= {1}", "GT": "{0} > {1}",
+    "NULL": "attribute_not_exists({0})", "NOT_NULL": "attribute_exists({0})", "BETWEEN": "{0} BETWEEN {1} AND {2}",
+    "CONTAINS": "contains({0}, {1})", "NOT_CONTAINS": "NOT contains({0}, {1})", "BEGINS_WITH": "begins_with({0}, {1})",
+}  # fmt: skip
+_OLD = {
+    "KeyConditions": "KeyConditionExpression", "QueryFilter": "FilterExpression", "ScanFilter": "FilterExpression",
+    "Expected": "ConditionExpression", "AttributesToGet": "ProjectionExpression",
+    "AttributeUpdates": "UpdateExpression",
+}  # fmt: skip
+_INVALID = "One or more parameter values were invalid: "
+_SCHEMA = "The provided key element does not match the schema"
+# What an update meets only when it looks at the item; within a transaction it is a reason to cancel.
+_UPDATE_FAILURES = re.compile(
+    "An operand in the update expression|Item size to update|The document path provided|The provided expression refers"
+    "|The update expression attempted"
+)
+_TOKEN_SECONDS = 600
+_EXACT = decimal.Context(prec=300, Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EMIN)
+
+
+def _invalid(message: str) -> AwsError:
+    return AwsError("ValidationException", message)
+
+
+def trimmed(text: str) -> str:
+    """A number as DynamoDB gives it back: without leading and trailing zeros, sign of zero or exponent."""
+    if text.isascii() and text.isdigit() and (text[0] != "0" or len(text) == 1):
+        return text
+    number = _EXACT.create_decimal(text)
+    return format(number.normalize(_EXACT), "f") if number else "0"
+
+
+def clean(parameters: Any) -> None:
+    """Trims the numbers of a call in place; raises AwsError for values of two types and sets with a member twice."""
+    waiting = [parameters]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, list):
+            waiting += value
+        elif isinstance(value, dict):
+            if value.keys() <= _TYPES:
+                if len(value) > 1 and not all(isinstance(v, dict) for v in value.values()):
+                    raise _invalid(
+                        "Supplied AttributeValue has more than one datatypes set, must contain exactly one of the "
+                        "supported datatypes"
+                    )
+                if isinstance(value.get("N"), str):
+                    value["N"] = trimmed(value["N"])
+                for kind in value.keys() & {"SS", "NS", "BS"}:
+                    if isinstance(value[kind], list):
+                        _clean_set(value, kind)
+            waiting += value.values()
+
+
+def _clean_set(value: dict[str, Any], kind: str) -> None:
+    sent, value[kind] = value[kind], [trimmed(m) for m in value[kind]] if kind == "NS" else value[kind]
+    if len(set(value[kind])) < len(sent):
+        shown = "" if kind == "NS" else f"[{', '.join(map(str, sent))}] "
+        raise _invalid(f"{_INVALID}Input collection {shown}contains duplicates.")
+
+
+def modernize(body: dict[str, Any]) -> None:
+    """Puts the expressions in place of the old parameters that they replaced, as AWS's pages translate them."""
+    old = [name for name in _OLD if name in body]
+    if not old and "ConditionalOperator" not in body:
+        return
+    if new := [name for name in _EXPRESSIONS if name in body]:
+        raise _invalid(
+            "Can not use both expression and non-expression parameters in the same request: Non-expression parameters: "
+            f"{{{', '.join(old)}}} Expression parameters: {{{', '.join(new)}}}"
+        )
+    names: dict[str, str] = {}
+    values: dict[str, Any] = {}
+
+    def name(attribute: str) -> str:
+        names[key := f"#n{len(names)}"] = attribute
+        return key
+
+    def value(given: Any) -> str:
+        values[key := f":v{len(values)}"] = given
+        return key
+
+    def condition(attribute: str, given: dict[str, Any]) -> str:
+        operator = given.get("ComparisonOperator") or ("EQ" if "Value" in given else "NULL")
+        operands = given.get("AttributeValueList") or [given[k] for k in ("Value",) if k in given]
+        keys = [value(operand) for operand in operands]
+        if operator == "IN":
+            return f"{name(attribute)} IN ({', '.join(keys)})"
+        return _CONDITIONS[operator].format(name(attribute), *keys)
+
+    def update(updates: dict[str, dict[str, Any]]) -> str:
+        sections: dict[str, list[str]] = {}
+        for attribute, given in updates.items():
+            action, operand = given.get("Action", "PUT"), given.get("Value")
+            kind = next(iter(operand), "") if operand else ""
+            if not operand and action != "DELETE":
+                raise _invalid(f"{_INVALID}Only DELETE action is allowed when no attribute value is specified")
+            if action == "ADD" and kind not in ("N", "SS", "NS", "BS", "L"):
+                raise _invalid(f"{_INVALID}ADD action is not supported for the type {kind}")
+            if action == "DELETE" and operand and kind not in ("SS", "NS", "BS"):
+                raise _invalid(f"{_INVALID}DELETE action with value is not supported for the type {kind}")
+            key = name(attribute)
+            if not operand:
+                sections.setdefault("REMOVE", []).append(key)
+            elif action == "PUT":
+                sections.setdefault("SET", []).append(f"{key} = {value(operand)}")
+            elif kind == "L":
+                empty = value({"L": []})
+                text = f"{key} = list_append(if_not_exists({key}, {empty}), {value(operand)})"
+                sections.setdefault("SET", []).append(text)
+            else:
+                sections.setdefault(action, []).append(f"{key} {value(operand)}")
+        return " ".join(f"{section} {', '.join(parts)}" for section, parts in sections.items())
+
+    glue = f" {body.pop('ConditionalOperator', 'AND')} "
+    for parameter in old:
+        if not (given := body.pop(parameter)):
+            continue
+        if parameter == "AttributesToGet":
+            text = ", ".join(map(name, given))
+        elif parameter == "AttributeUpdates":
+            text = update(given)
+        else:
+            between = " AND " if parameter == "KeyConditions" else glue
+            text = between.join(condition(attribute, c) for attribute, c in given.items())
+        body[_OLD[parameter]] = text
+    body |= {k: v for k, v in (("ExpressionAttributeNames", names), ("ExpressionAttributeValues", values)) if v}
+
+
+def _check_placeholders(body: dict[str, Any]) -> None:
+    """Every #name and :value of an expression must be given."""
+    given = {**(body.get("ExpressionAttributeNames") or {}), **(body.get("ExpressionAttributeValues") or {})}
+    for parameter in _EXPRESSIONS:
+        for token in re.findall(r"[#:]\w+", body.get(parameter) or ""):
+            if token not in given and token[0] == "#":
+                text = "An expression attribute name used in the document path is not defined; attribute name"
+                raise _invalid(f"Invalid {parameter}: {text}: {token}")
+            if token not in given:
+                text = "An expression attribute value used in expression is not defined; attribute value"
+                raise _invalid(f"Invalid {parameter}: {text}: {token}")
+
+
+def _types(table: Any) -> dict[str, str]:
+    return {a["AttributeName"]: a["AttributeType"] for a in table.attr}
+
+
+def _fits(table: Any, key: Any) -> bool:
+    types = _types(table)
+    return set(key) == set(table.table_key_attrs) and all(types[name] in value for name, value in key.items())
+
+
+def _check_item(table: Any, item: dict[str, Any]) -> None:
+    types = _types(table)
+    for name in table.table_key_attrs:
+        if item.get(name) in ({"S": ""}, {"B": ""}, {"B": b""}):
+            raise _invalid(
+                "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an "
+                f"empty {'string' if types[name] == 'S' else 'binary'} value. Key: {name}"
+            )
+    for index, name in _index_keys(table):
+        if name in item and types[name] not in item[name]:
+            raise _invalid(
+                f"{_INVALID}Type mismatch for Index Key {name} Expected: {types[name]} "
+                f"Actual: {next(iter(item[name]), '')} IndexName: {index}"
+            )
+
+
+def _index_keys(table: Any) -> Iterator[tuple[str, str]]:
+    for index in table.all_indexes():
+        for key in index.schema:
+            if key["AttributeName"] not in table.table_key_attrs:
+                yield index.name, key["AttributeName"]
+
+
+def _check(operation: str, backend: Any, body: dict[str, Any]) -> None:
+    """What can be told from a call and its tables' schemas; a table that is not there is moto's to refuse."""
+
+    def table(name: str) -> Any:
+        try:
+            return backend.get_table(name)
+        except Exception:
+            return None
+
+    def check_key(name: str, key: Any) -> None:
+        if (found := table(name)) and not _fits(found, key):
+            raise _invalid(_SCHEMA)
+
+    if operation in ("GetItem", "DeleteItem", "UpdateItem"):
+        check_key(body["TableName"], body["Key"])
+    elif operation == "PutItem" and (found := table(body["TableName"])):
+        _check_item(found, body["Item"])
+    elif operation in ("Query", "Scan") and (start := body.get("ExclusiveStartKey")):
+        if found := table(body["TableName"]):
+            index = {k for i, k in _index_keys(found) if i == body.get("IndexName")}
+            if set(start) != {*found.table_key_attrs, *index}:
+                raise _invalid(f"The provided starting key is invalid: {_SCHEMA}")
+    elif operation == "BatchGetItem":
+        for name, request in body["RequestItems"].items():
+            for key in request["Keys"]:
+                check_key(name, key)
+    elif operation == "TransactGetItems":
+        for item in body["TransactItems"]:
+            check_key(item["Get"]["TableName"], item["Get"]["Key"])
+    elif operation == "BatchWriteItem":
+        if sum(map(len, body["RequestItems"].values())) > 25:
+            raise _invalid("Too many items requested for the BatchWriteItem call")
+        for name, requests in body["RequestItems"].items():
+            if found := table(name):
+                _check_batch(found, requests)
+
+
+def _check_batch(table: Any, requests: list[dict[str, Any]]) -> None:
+    seen = set()
+    for request in requests:
+        put, delete = request.get("PutRequest"), request.get("DeleteRequest")
+        if delete and not _fits(table, delete["Key"]):
+            raise _invalid(_SCHEMA)
+        if put:
+            _check_item(table, put["Item"])
+        item = put["Item"] if put else delete["Key"] if delete else {}
+        key = repr([item.get(name) for name in table.table_key_attrs])
+        if key in seen:
+            raise _invalid("Provided list of item keys contains duplicates")
+        seen.add(key)
+
+
+class ValidationError(Exception):
+    """A reason to cancel a transaction; moto takes the name of the class for the reason's code."""
+
+
+def install() -> None:
+    """Puts the rules in front of moto's handler and store."""
+    import moto.dynamodb.models as models
+    import moto.dynamodb.responses as responses
+    from moto.core.responses import EmptyResult
+    from moto.dynamodb.exceptions import (
+        ConditionAttributeIsReservedKeyword,
+        MockValidationException,
+        TransactionCanceledException,
+    )
+    from moto.dynamodb.models.dynamo_type import DynamoType
+
+    handler: Any = responses.DynamoHandler
+    backend: Any = models.DynamoDBBackend
+    if hasattr(handler, "follows_rules"):
+        return
+    handler.follows_rules = True
+    act, transact, update, query = (
+        handler.call_action,
+        backend.transact_write_items,
+        backend.update_item,
+        backend.query,
+    )
+    check_projection = responses.check_projection_expression
+
+    def call_action(self: Any) -> Any:
+        body, operation = getattr(self, "params", None), self._get_action()
+        if isinstance(body, dict):
+            clean(body)
+            modernize(body)
+            inner = [op for item in body.get("TransactItems") or () for op in item.values()]
+            for part in (body, *inner):
+                _check_placeholders(part)
+            for request in (body.get("RequestItems") or {}).values() if operation == "BatchGetItem" else ():
+                modernize(request)
+                _check_placeholders(request)
+            _check(operation, self.dynamodb_backend, body)
+        return act(self)
+
+    def transact_write_items(self: Any, transact_items: list[dict[str, Any]]) -> None:
+        reasons: list[tuple[Any, Any, Any]] = []
+        for operation in (op for item in transact_items for op in item.values()):
+            table, problem = self.tables.get(operation.get("TableName")), None
+            try:
+                if table and "Item" in operation:
+                    _check_item(table, operation["Item"])
+                elif table and not _fits(table, operation["Key"]):
+                    problem = _SCHEMA
+            except AwsError as error:
+                problem = error.message
+            reasons.append(("ValidationError", problem, None) if problem else (None, None, None))
+        if any(code for code, _, _ in reasons):
+            raise TransactionCanceledException(reasons)
+        self.in_transaction = True
+        try:
+            transact(self, transact_items)
+        finally:
+            self.in_transaction = False
+
+    def update_item(self: Any, table_name: str, key: dict[str, Any], **rest: Any) -> Any:
+        """As a whole or not at all: moto makes the item first and leaves it when the update fails."""
+        inside = getattr(self, "in_transaction", False)
+        undo = [] if inside else list(_touched(self, [{"Update": {"TableName": table_name, "Key": key}}]))
+        try:
+            item = update(self, table_name, key, **rest)
+            table = self.get_table(table_name)
+            for _, name in _index_keys(table):
+                if name in item.attrs and item.attrs[name].type != _types(table)[name]:
+                    text = "The update expression attempted to update the secondary index key to unsupported type"
+                    raise MockValidationException(_INVALID + text)
+            return item
+        except Exception as error:
+            for restore in undo:
+                restore()
+            message = str(getattr(error, "message", error))
+            if inside and isinstance(error, MockValidationException) and _UPDATE_FAILURES.match(message):
+                raise ValidationError(message) from None
+            raise
+
+    def checked_query(self: Any, table_name: str, *args: Any, **rest: Any) -> Any:
+        types = _types(self.get_table(table_name))
+        conditions = [(name, "=", [value]) for name, value in rest.get("hash_key_conditions") or ()]
+        for name, comparison, values in (*conditions, *(rest.get("range_key_conditions") or ())):
+            if any(types[name] not in value for value in values):
+                raise MockValidationException(f"{_INVALID}Condition parameter type does not match schema type")
+            if comparison == "BETWEEN" and DynamoType(values[0]) > DynamoType(values[1]):
+                low, high = ("AttributeValue: {{{}:{}}}".format(*next(iter(value.items()))) for value in values)
+                raise MockValidationException(
+                    "Invalid KeyConditionExpression: The BETWEEN operator requires upper bound to be greater than or "
+                    f"equal to lower bound; lower bound operand: {low}, upper bound operand: {high}"
+                )
+        schema = self.get_schema(table_name=table_name, index_name=rest.get("index_name"))
+        keys, names = {key["AttributeName"] for key in schema}, rest.get("expr_names") or {}
+        for token in re.findall(r"(?<![\w.:#])#?[A-Za-z_]\w*", rest.get("filter_expression") or ""):
+            if (name := names.get(token, token)) in keys:
+                text = "Filter Expression can only contain non-primary key attributes: Primary key attribute: "
+                raise MockValidationException(text + name)
+        return query(self, table_name, *args, **rest)
+
+    def check_projection_expression(expression: str) -> None:
+        try:
+            check_projection(expression)
+        except MockValidationException as error:
+            raise MockValidationException(f"Invalid {error.message}") from None
+
+    def once(self: Any) -> Any:
+        """A transaction whose token was used for the same in the last ten minutes has been done already."""
+        token, now = self.body.get("ClientRequestToken"), time.monotonic()
+        kept = self.dynamodb_backend.__dict__.setdefault("tokens", {})
+        for old in list(kept):
+            if kept[old][1] > now - _TOKEN_SECONDS:
+                break
+            del kept[old]
+        content = hash(orjson.dumps(self.body["TransactItems"], default=repr))
+        if token in kept:
+            if kept[token][0] != content:
+                raise AwsError(
+                    "IdempotentParameterMismatchException",
+                    "DynamoDB rejected the request because you retried a request with a different payload but with an "
+                    "idempotent token that was already used.",
+                )
+            return EmptyResult()
+        answer = as_asked["transact_write_items"](self)
+        if token:
+            kept[token] = content, now
+        return answer
+
+    def wrapped(name: str) -> Any:
+        original = getattr(handler, name)
+
+        def answer(self: Any) -> Any:
+            try:
+                result = original(self)
+            except ConditionAttributeIsReservedKeyword as error:
+                if name in ("query", "scan"):
+                    text = error.message.replace("ConditionExpression", "FilterExpression")
+                    raise MockValidationException(text) from None
+                raise
+            for member in ("ConsumedCapacity", "ItemCollectionMetrics"):  # only for those who ask
+                if self.body.get(f"Return{member}", "NONE") == "NONE" and isinstance(result.result, dict):
+                    result.result.pop(member, None)
+            return result
+
+        return answer
+
+    def number(of: str) -> Any:
+        original = getattr(DynamoType, of)
+
+        def exact(self: Any, other: Any) -> Any:
+            if self.type != "N" or other.type != "N":
+                return original(self, other)
+            left, right = decimal.Decimal(self.value), decimal.Decimal(other.value)
+            total = _EXACT.add(left, right) if of == "__add__" else _EXACT.subtract(left, right)
+            return DynamoType({"N": trimmed(str(total))})
+
+        return exact
+
+    as_asked = {
+        name: wrapped(name)
+        for name in ("query", "scan", "update_item", "batch_write_item", "batch_get_item", "transact_write_items")
+    }
+    replaced: list[tuple[Any, dict[str, Any]]] = [
+        (handler, {"call_action": call_action, **as_asked, "transact_write_items": once}),
+        (backend, {"transact_write_items": transact_write_items, "update_item": update_item, "query": checked_query}),
+        (responses, {"check_projection_expression": check_projection_expression}),
+        (DynamoType, {of: number(of) for of in ("__add__", "__sub__")}),
+    ]
+    for owner, functions in replaced:
+        for name, function in functions.items():
+            setattr(owner, name, function)

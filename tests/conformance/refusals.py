@@ -1,0 +1,523 @@
+"""Calls that AWS refuses, and in which words; made by a plain client, as a handler would make them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .cases import DYNAMODB, DYNAMODB_API, EVENTS, KINESIS_API, S3_API, TABLE, BUCKET, STREAM, LAMBDA_API, Refusal
+
+VALIDATION = "ValidationException"
+RULES = DYNAMODB + "HowItWorks.NamingRulesDataTypes.html"
+LIMITS = DYNAMODB + "Constraints.html"
+UPDATES = DYNAMODB + "Expressions.UpdateExpressions.html"
+NAMES = DYNAMODB + "Expressions.ExpressionAttributeNames.html"
+RESERVED = DYNAMODB + "ReservedWords.html"
+LEGACY = DYNAMODB + "LegacyConditionalParameters.AttributeUpdates.html"
+KEYS = DYNAMODB + "Query.KeyConditionExpressions.html"
+ERRORS = DYNAMODB + "Programming.Errors.html"
+
+
+def s(text: str) -> dict[str, str]:
+    return {"S": text}
+
+
+def n(number: object) -> dict[str, str]:
+    return {"N": str(number)}
+
+
+def put(item: dict[str, Any], table: str = TABLE, **more: Any) -> dict[str, Any]:
+    return {"TableName": table, "Item": item, **more}
+
+
+def update(expression: str, values: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+    given = {"ExpressionAttributeValues": values} if values else {}
+    return {"TableName": TABLE, "Key": {"pk": s("refused")}, "UpdateExpression": expression, **given, **more}
+
+
+def legacy(updates: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"TableName": TABLE, "Key": {"pk": s("refused")}, "AttributeUpdates": updates, **more}
+
+
+def query(condition: str, values: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"TableName": EVENTS, "KeyConditionExpression": condition, "ExpressionAttributeValues": values, **more}
+
+
+SCHEMA = "The provided key element does not match the schema"
+INVALID = "One or more parameter values were invalid: "
+PUT, GET, UPDATE, QUERY = "dynamodb.put_item", "dynamodb.get_item", "dynamodb.update_item", "dynamodb.query"
+
+CASES = [
+    # Keys
+    Refusal(
+        "a table that is not there",
+        PUT,
+        put({"pk": s("a")}, "nowhere"),
+        "ResourceNotFoundException",
+        "Requested resource not found",
+        ERRORS,
+    ),
+    Refusal(
+        "an item without its key",
+        PUT,
+        put({"id": s("a")}),
+        VALIDATION,
+        INVALID + "Missing the key pk in the item",
+        DYNAMODB_API + "API_PutItem.html",
+    ),
+    Refusal(
+        "a key of another type",
+        PUT,
+        put({"pk": n(1)}),
+        VALIDATION,
+        INVALID + "Type mismatch for key pk expected: S actual: N",
+        DYNAMODB_API + "API_PutItem.html",
+    ),
+    Refusal(
+        "an empty key",
+        PUT,
+        put({"pk": s("")}),
+        VALIDATION,
+        "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an "
+        "empty string value. Key: pk",
+        RULES,
+    ),
+    Refusal(
+        "an index key of another type",
+        PUT,
+        put({"pk": s("a"), "sk": n(1), "kind": n(1)}, EVENTS),
+        VALIDATION,
+        INVALID + "Type mismatch for Index Key kind Expected: S Actual: N IndexName: by-kind",
+        DYNAMODB + "GSI.html",
+    ),
+    Refusal(
+        "read by a key of another type",
+        GET,
+        {"TableName": TABLE, "Key": {"pk": n(1)}},
+        VALIDATION,
+        SCHEMA,
+        DYNAMODB_API + "API_GetItem.html",
+    ),
+    Refusal(
+        "read without the sort key",
+        GET,
+        {"TableName": EVENTS, "Key": {"pk": s("a")}},
+        VALIDATION,
+        SCHEMA,
+        DYNAMODB_API + "API_GetItem.html",
+    ),
+    Refusal(
+        "read by a key and something else",
+        GET,
+        {"TableName": TABLE, "Key": {"pk": s("a"), "b": s("c")}},
+        VALIDATION,
+        SCHEMA,
+        DYNAMODB_API + "API_GetItem.html",
+    ),
+    Refusal(
+        "deleted by a key of another type",
+        "dynamodb.delete_item",
+        {"TableName": TABLE, "Key": {"pk": n(1)}},
+        VALIDATION,
+        SCHEMA,
+        DYNAMODB_API + "API_DeleteItem.html",
+    ),
+    Refusal(
+        "updated by a key of another type",
+        UPDATE,
+        {"TableName": TABLE, "Key": {"pk": n(1)}},
+        VALIDATION,
+        SCHEMA,
+        DYNAMODB_API + "API_UpdateItem.html",
+    ),
+    # Values
+    Refusal(
+        "a number that is none",
+        PUT,
+        put({"pk": s("a"), "v": n("12,5")}),
+        VALIDATION,
+        "The parameter cannot be converted to a numeric value: 12,5",
+        RULES,
+    ),
+    Refusal(
+        "39 digits",
+        PUT,
+        put({"pk": s("a"), "v": n("1" * 39)}),
+        VALIDATION,
+        "Attempting to store more than 38 significant digits in a Number",
+        RULES,
+    ),
+    Refusal(
+        "an empty set",
+        PUT,
+        put({"pk": s("a"), "v": {"SS": []}}),
+        VALIDATION,
+        ".*An string set  ?may not be empty",
+        RULES,
+    ),
+    Refusal(
+        "a set with a member twice",
+        PUT,
+        put({"pk": s("a"), "v": {"SS": ["x", "x"]}}),
+        VALIDATION,
+        INVALID + r"Input collection \[x, x\] contains duplicates\.?",
+        RULES,
+    ),
+    Refusal(
+        "a set with a number in two spellings",
+        PUT,
+        put({"pk": s("a"), "v": {"NS": ["1", "1.0"]}}),
+        VALIDATION,
+        INVALID + r"Input collection \[.*\] contains duplicates\.?",
+        RULES,
+    ),
+    Refusal(
+        "a value of two types",
+        PUT,
+        put({"pk": s("a"), "v": {"S": "1", "N": "1"}}),
+        VALIDATION,
+        "Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported datatypes",
+        DYNAMODB_API + "API_AttributeValue.html",
+    ),
+    Refusal(
+        "more than 400 KB",
+        PUT,
+        put({"pk": s("a"), "v": s("x" * 410_000)}),
+        VALIDATION,
+        "Item size has exceeded the maximum allowed size",
+        LIMITS,
+    ),
+    # Expressions
+    Refusal(
+        "a reserved word",
+        UPDATE,
+        update("SET name = :v", {":v": s("x")}),
+        VALIDATION,
+        "Invalid UpdateExpression: Attribute name is a reserved keyword; reserved keyword: name",
+        RESERVED,
+    ),
+    Refusal(
+        "a reserved word in a filter",
+        "dynamodb.scan",
+        {
+            "TableName": TABLE,
+            "FilterExpression": "status = :v",
+            "ExpressionAttributeValues": {":v": s("x")},
+        },
+        VALIDATION,
+        "Invalid FilterExpression: Attribute name is a reserved keyword; reserved keyword: status",
+        RESERVED,
+    ),
+    Refusal(
+        "a reserved word in a projection",
+        GET,
+        {
+            "TableName": TABLE,
+            "Key": {"pk": s("a")},
+            "ProjectionExpression": "pk, name",
+        },
+        VALIDATION,
+        "Invalid ProjectionExpression: Attribute name is a reserved keyword; reserved keyword: name",
+        RESERVED,
+    ),
+    Refusal(
+        "a name that is not defined",
+        UPDATE,
+        update("SET #n = :v", {":v": s("x")}),
+        VALIDATION,
+        "Invalid UpdateExpression: An expression attribute name used in the document path is not defined; "
+        "attribute name: #n",
+        NAMES,
+    ),
+    Refusal(
+        "a value that is not defined",
+        UPDATE,
+        update("SET a = :v"),
+        VALIDATION,
+        "Invalid UpdateExpression: An expression attribute value used in expression is not defined; "
+        "attribute value: :v",
+        NAMES,
+    ),
+    Refusal(
+        "a value that is not used",
+        UPDATE,
+        update("SET a = :v", {":v": s("x"), ":w": s("y")}),
+        VALIDATION,
+        r"(1 validation error detected: )?Value provided in ExpressionAttributeValues unused in expressions: keys: \{:w\}",
+        NAMES,
+    ),
+    Refusal(
+        "part of the key",
+        UPDATE,
+        update("SET pk = :v", {":v": s("x")}),
+        VALIDATION,
+        INVALID + "Cannot update attribute pk. This attribute is part of the key",
+        DYNAMODB_API + "API_UpdateItem.html",
+    ),
+    Refusal(
+        "an attribute that is not there yet",
+        UPDATE,
+        update("SET visits = visits + :v", {":v": n(1)}),
+        VALIDATION,
+        "The provided expression refers to an attribute that does not exist in the item",
+        UPDATES,
+    ),
+    Refusal(
+        "a parent that is not there yet",
+        UPDATE,
+        update("SET address.city = :v", {":v": s("x")}),
+        VALIDATION,
+        "The document path provided in the update expression is invalid for update",
+        UPDATES,
+    ),
+    Refusal("a word added to a word", UPDATE, update("ADD a :v", {":v": s("x")}), VALIDATION, ".*", UPDATES),
+    Refusal(
+        "SET twice",
+        UPDATE,
+        update("SET a = :v SET b = :v", {":v": s("x")}),
+        VALIDATION,
+        '.*The "SET" section can only be used once in an update expression;?',
+        UPDATES,
+    ),
+    Refusal(
+        "a condition that does not hold",
+        PUT,
+        put({"pk": s("a")}, ConditionExpression="attribute_exists(nothing)"),
+        "ConditionalCheckFailedException",
+        "The conditional request failed",
+        ERRORS,
+    ),
+    # Legacy parameters
+    Refusal(
+        "legacy and expression",
+        UPDATE,
+        legacy({"a": {"Value": s("x")}}, ConditionExpression="attribute_exists(pk)"),
+        VALIDATION,
+        "Can not use both expression and non-expression parameters in the same request: Non-expression "
+        r"parameters: \{AttributeUpdates\} Expression parameters: \{ConditionExpression\}",
+        LEGACY,
+    ),
+    Refusal(
+        "legacy: part of the key",
+        UPDATE,
+        legacy({"pk": {"Value": s("x")}}),
+        VALIDATION,
+        INVALID + "Cannot update attribute pk. This attribute is part of the key",
+        LEGACY,
+    ),
+    Refusal(
+        "legacy: PUT without a value",
+        UPDATE,
+        legacy({"a": {"Action": "PUT"}}),
+        VALIDATION,
+        INVALID + "Only DELETE action is allowed when no attribute value is specified",
+        LEGACY,
+    ),
+    Refusal(
+        "legacy: ADD of a string",
+        UPDATE,
+        legacy({"a": {"Action": "ADD", "Value": s("x")}}),
+        VALIDATION,
+        INVALID + "ADD action is not supported for the type STRING",
+        LEGACY,
+    ),
+    # Query
+    Refusal(
+        "a query without the partition key",
+        QUERY,
+        query("sk = :v", {":v": n(1)}),
+        VALIDATION,
+        "Query condition missed key schema element: pk",
+        KEYS,
+    ),
+    Refusal(
+        "a query for a range of partitions",
+        QUERY,
+        query("pk > :v", {":v": s("a")}),
+        VALIDATION,
+        "Query key condition not supported",
+        KEYS,
+    ),
+    Refusal(
+        "a query by a key of another type",
+        QUERY,
+        query("pk = :v", {":v": n(1)}),
+        VALIDATION,
+        INVALID + "Condition parameter type does not match schema type",
+        KEYS,
+    ),
+    Refusal(
+        "a filter on the key",
+        QUERY,
+        query("pk = :v", {":v": s("a"), ":n": n(1)}, FilterExpression="sk > :n"),
+        VALIDATION,
+        "Filter Expression can only contain non-primary key attributes: Primary key attribute: sk",
+        DYNAMODB + "Query.FilterExpression.html",
+    ),
+    Refusal(
+        "a strongly consistent read of an index",
+        QUERY,
+        query("kind = :v", {":v": s("x")}, IndexName="by-kind", ConsistentRead=True),
+        VALIDATION,
+        "Consistent reads are not supported on global secondary indexes",
+        DYNAMODB + "GSI.html",
+    ),
+    Refusal(
+        "a page from nowhere",
+        "dynamodb.scan",
+        {"TableName": TABLE, "ExclusiveStartKey": {"other": s("x")}},
+        VALIDATION,
+        "The provided starting key is invalid.*",
+        DYNAMODB_API + "API_Scan.html",
+    ),
+    # Batches and transactions
+    Refusal(
+        "26 writes",
+        "dynamodb.batch_write_item",
+        {
+            "RequestItems": {TABLE: [{"PutRequest": {"Item": {"pk": s(str(i))}}} for i in range(26)]},
+        },
+        VALIDATION,
+        ".*",
+        DYNAMODB_API + "API_BatchWriteItem.html",
+    ),
+    Refusal(
+        "an item twice in a batch",
+        "dynamodb.batch_write_item",
+        {
+            "RequestItems": {TABLE: [{"PutRequest": {"Item": {"pk": s("x"), "v": n(i)}}} for i in range(2)]},
+        },
+        VALIDATION,
+        "Provided list of item keys contains duplicates",
+        DYNAMODB_API + "API_BatchWriteItem.html",
+    ),
+    Refusal(
+        "an item put and deleted in a batch",
+        "dynamodb.batch_write_item",
+        {
+            "RequestItems": {
+                TABLE: [{"PutRequest": {"Item": {"pk": s("x")}}}, {"DeleteRequest": {"Key": {"pk": s("x")}}}]
+            },
+        },
+        VALIDATION,
+        "Provided list of item keys contains duplicates",
+        DYNAMODB_API + "API_BatchWriteItem.html",
+    ),
+    Refusal(
+        "an item twice in a transaction",
+        "dynamodb.transact_write_items",
+        {
+            "TransactItems": [
+                {"Put": {"TableName": TABLE, "Item": {"pk": s("x")}}},
+                {"Delete": {"TableName": TABLE, "Key": {"pk": s("x")}}},
+            ]
+        },
+        VALIDATION,
+        "Transaction request cannot include multiple operations on one item",
+        DYNAMODB_API + "API_TransactWriteItems.html",
+    ),
+    Refusal(
+        "a transaction whose condition does not hold",
+        "dynamodb.transact_write_items",
+        {
+            "TransactItems": [
+                {"Put": {"TableName": TABLE, "Item": {"pk": s("x")}}},
+                {
+                    "ConditionCheck": {
+                        "TableName": TABLE,
+                        "Key": {"pk": s("nobody")},
+                        "ConditionExpression": "attribute_exists(pk)",
+                    }
+                },
+            ]
+        },
+        "TransactionCanceledException",
+        "Transaction cancelled, please refer cancellation reasons for specific reasons "
+        r"\[None, ConditionalCheckFailed\]",
+        DYNAMODB_API + "API_TransactWriteItems.html",
+    ),
+    # Other services
+    Refusal(
+        "a stream that is not there",
+        "kinesis.put_record",
+        {"StreamName": "gone", "Data": b"x", "PartitionKey": "k"},
+        "ResourceNotFoundException",
+        "Stream gone under account 123456789012 not found.",
+        KINESIS_API + "API_PutRecord.html",
+    ),
+    Refusal(
+        "a record of more than 1 MiB",
+        "kinesis.put_record",
+        {
+            "StreamName": STREAM,
+            "Data": b"x" * (1024 * 1024 + 1),
+            "PartitionKey": "k",
+        },
+        VALIDATION,
+        ".*",
+        KINESIS_API + "API_PutRecord.html",
+    ),
+    Refusal(
+        "an object that is not there",
+        "s3.get_object",
+        {"Bucket": BUCKET, "Key": "none"},
+        "NoSuchKey",
+        "The specified key does not exist.",
+        S3_API + "API_GetObject.html",
+    ),
+    Refusal(
+        "a bucket that is not there",
+        "s3.list_objects_v2",
+        {"Bucket": "strangers-none"},
+        "NoSuchBucket",
+        "The specified bucket does not exist",
+        S3_API + "API_ListObjectsV2.html",
+    ),
+    Refusal(
+        "a bucket that is not empty",
+        "s3.delete_bucket",
+        {"Bucket": BUCKET},
+        "BucketNotEmpty",
+        "The bucket you tried to delete is not empty",
+        S3_API + "API_DeleteBucket.html",
+    ),
+    Refusal(
+        "a function that is not there",
+        "lambda.invoke",
+        {"FunctionName": "gone"},
+        "ResourceNotFoundException",
+        r"Function not found: arn:aws:lambda:us-east-1:123456789012:function:gone.*",
+        LAMBDA_API + "API_Invoke.html",
+    ),
+    Refusal(
+        "an event that is no JSON",
+        "lambda.invoke",
+        {"FunctionName": "raises-handler", "Payload": b"{"},
+        "InvalidRequestContentException",
+        "Could not parse request body into json: .*",
+        LAMBDA_API + "API_Invoke.html",
+    ),
+    Refusal(
+        "an event of more than 6 MB",
+        "lambda.invoke",
+        {"FunctionName": "raises-handler", "Payload": b'"' + b"x" * 6_291_456 + b'"'},
+        "RequestEntityTooLargeException",
+        "Request must be smaller than 6291456 bytes for the InvokeFunction operation",
+        LAMBDA_API + "API_Invoke.html",
+    ),
+    Refusal(
+        "a parameter that is not there",
+        "ssm.get_parameter",
+        {"Name": "/none"},
+        "ParameterNotFound",
+        ".*",
+        "https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParameter.html",
+    ),
+    Refusal(
+        "a queue that is not there",
+        "sqs.get_queue_url",
+        {"QueueName": "none"},
+        "AWS.SimpleQueueService.NonExistentQueue",
+        ".*",
+        "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_GetQueueUrl.html",
+    ),
+]
