@@ -5,6 +5,7 @@ moto runs in this process here, without a lab: calls go through the same functio
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import time
@@ -13,7 +14,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import boto3
 import botocore.awsrequest
 import botocore.parsers
 import pytest
@@ -223,6 +223,39 @@ def test_s3_stores_bodies_of_any_content_type_as_they_are(do: Do, kind: str) -> 
     do("s3", "PutObject", Bucket="bkt", Key="k", Body=body, ContentType=kind)
     got = do("s3", "GetObject", Bucket="bkt", Key="k")
     assert (got["Body"], got["ContentType"]) == (body, kind)
+
+
+def test_s3_takes_the_chunks_out_of_a_chunked_body(moto: app.Moto, do: Do) -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming-trailers.html"""
+    do("s3", "CreateBucket", Bucket="bkt")
+    headers = {
+        "x-amz-content-sha256": "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
+        "content-encoding": "aws-chunked",
+        "x-amz-decoded-content-length": "7",
+        "x-amz-trailer": "x-amz-checksum-crc32",
+    }
+    body = b"3\r\nabc\r\n4\r\ndefg\r\n0\r\nx-amz-checksum-crc32:MSpqpg==\r\n\r\n"
+    assert raw(moto, "s3", Request("PUT", "/bkt/k", "", headers, body)).status == 200
+    got = do("s3", "GetObject", Bucket="bkt", Key="k")
+    assert got["Body"] == b"abcdefg" and "ContentEncoding" not in got
+
+
+@pytest.mark.parametrize("service", ["monitoring", "iam"])
+def test_a_compressed_call(moto: app.Moto, do: Do, service: str) -> None:
+    """https://docs.aws.amazon.com/sdkref/latest/guide/feature-compression.html"""
+    if service == "monitoring":
+        request = serialized(
+            SESSION.get_service_model("cloudwatch"), "PutMetricData", {"Namespace": "n", "MetricData": []}
+        )
+        request.body = b'{"Namespace":"n","MetricData":[{"MetricName":"m","Value":1}]}'
+    else:
+        request = Request("POST", "/", "", {}, b"Action=CreateUser&UserName=u")
+    request.headers["content-encoding"], request.body = "gzip", gzip.compress(request.body)
+    assert raw(moto, service, request).status == 200
+    if service == "iam":
+        assert do("iam", "GetUser", UserName="u")["User"]["UserName"] == "u"
+    else:
+        assert [m["MetricName"] for m in do("monitoring", "ListMetrics")["Metrics"]] == ["m"]
 
 
 def test_the_environ_holds_what_moto_reads() -> None:
@@ -954,13 +987,6 @@ def test_any_number_is_taken_by_boto3_or_refused(text: str) -> None:
     assert value.is_finite() and len(value.as_tuple().digits) <= 200
 
 
-def test_the_seams_change_moto_once() -> None:
+def test_the_seams_change_moto_once(moto: app.Moto) -> None:
     """Loading twice, as tests do, must not wrap what is wrapped."""
-    from moto.apigateway.models import RestAPI
-    from moto.dynamodb.models import DynamoDBBackend
-
-    before = RestAPI.create_deployment, DynamoDBBackend.transact_write_items
-    apis.install()
-    dynamodb.install()
-    assert (RestAPI.create_deployment, DynamoDBBackend.transact_write_items) == before
-    assert boto3  # the same library that the lab's callers use
+    assert app.load() is moto

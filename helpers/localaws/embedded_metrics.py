@@ -26,7 +26,7 @@ def find(messages: list[tuple[int, str]]) -> Iterator[tuple[str, list[dict[str, 
 
 
 def _of(document: dict[str, Any]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    at = datetime.fromtimestamp(document["_aws"]["Timestamp"] / 1000, UTC)
+    at = datetime.fromtimestamp(document["_aws"]["Timestamp"] / 1000, UTC).replace(tzinfo=None)  # as moto keeps them
     for directive in document["_aws"]["CloudWatchMetrics"]:
         data = []
         for names in directive["Dimensions"]:

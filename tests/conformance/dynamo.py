@@ -83,7 +83,7 @@ CASES = [
         {
             "pk": "expressions",
             "seen": 2,
-            "log": ["made", "seen"],
+            "trail": ["made", "seen"],
             "tags": ["b"],
             "m": {"key with blank": "Ann"},
             "name": "Ann",

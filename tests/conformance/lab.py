@@ -259,9 +259,8 @@ class World:
             )
             gateway.put_integration_response(**where, statusCode=status, **response)
 
-    def trigger(self, handler: str, stream: str, **settings: Any) -> str:
-        """Makes a stream with one shard and a mapping from it to the handler's function; the mapping's id."""
-        self.client("kinesis").create_stream(StreamName=stream, ShardCount=1)
+    def map_stream(self, handler: str, stream: str, **settings: Any) -> str:
+        """Lets a stream trigger the handler's function, from its first record on; the mapping's id."""
         mapping: str = self.client("lambda").create_event_source_mapping(
             EventSourceArn=f"arn:aws:kinesis:us-east-1:{ACCOUNT}:stream/{stream}",
             FunctionName=self.function(handler),
@@ -269,6 +268,11 @@ class World:
             **settings,
         )["UUID"]
         return mapping
+
+    def trigger(self, handler: str, stream: str, **settings: Any) -> str:
+        """The same with a new stream of one shard."""
+        self.client("kinesis").create_stream(StreamName=stream, ShardCount=1)
+        return self.map_stream(handler, stream, **settings)
 
     def put_rows(self, stream: str, rows: list[Any]) -> None:
         records = [

@@ -277,7 +277,11 @@ CASES = [
     ),
     # Proxy: a small service on DynamoDB
     crud(
-        "a status that is a string; put", "POST", {"TableName": TABLE, "Item": {"pk": "crud", "price": 2.55}}, 200, {}
+        "a status that is a string; put",
+        "POST",
+        {"TableName": TABLE, "Item": {"pk": "crud", "crud_price": 2.55}},
+        200,
+        {},
     ),
     crud(
         "update with AttributeUpdates",
@@ -294,9 +298,9 @@ CASES = [
         "scan",
         "api_crud.lambda_handler",
         "GET",
-        "/crud?TableName={table}",
+        "/crud?TableName={table}&FilterExpression=attribute_exists(crud_price)",
         200,
-        HasItem({"pk": "crud", "price": 2.55, "sold": 3}),
+        HasItem({"pk": "crud", "crud_price": 2.55, "sold": 3}),
         PROXY_OUTPUT,
         resource="/crud",
     ),
@@ -393,7 +397,8 @@ CASES = [
         resource="/np/mapped/{id}",
         integration={
             "requestTemplates": {
-                "application/json": '{"id": "$input.params(\'id\')", "lines": ["$input.params(\'first\')", "$context.stage"]}'
+                "application/json": """{"id": "$input.params('id')",
+                    "lines": ["$input.params('first')", "$context.stage"]}"""
             }
         },
         responses={

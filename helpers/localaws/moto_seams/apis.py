@@ -39,8 +39,6 @@ def install() -> None:
     from moto.apigateway.responses import APIGatewayResponse
 
     original, made = RestAPI.create_deployment, APIGatewayResponse.create_rest_api
-    if hasattr(original, "keeps"):
-        return
 
     def create_deployment(self: Any, name: str, description: str, stage_variables: Any = None) -> Any:
         stage = self.stages.get(name)
@@ -60,7 +58,6 @@ def install() -> None:
         return status, headers, body
 
     setattr(APIGatewayResponse, "create_rest_api", create_rest_api)  # noqa: B010
-    setattr(create_deployment, "keeps", True)  # noqa: B010 (a function's attribute, which types do not know)
     setattr(RestAPI, "create_deployment", create_deployment)  # noqa: B010
 
 

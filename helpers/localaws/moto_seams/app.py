@@ -33,6 +33,7 @@ Moto = Callable[[Call, dict[str, Any], Request, Signed], Response]
 _CHECKS = {"iam": identities.check, "sts": identities.check, "dynamodb": dynamodb.check}
 
 
+@lru_cache
 def load() -> Moto:
     """Imports moto (about half a second) and returns `answer(call, parameters, request, signed)`.
 
@@ -189,6 +190,8 @@ def _environ(call: Call, request: Request) -> dict[str, Any]:
             if not name.startswith("x-amz-meta-") or name.replace("_", "-") in request.headers:
                 continue
             environ["moto.preserved_header_names"][key] = name
-        if name not in ("content-type", "content-length", "transfer-encoding"):
+        if name not in ("content-type", "content-length", "transfer-encoding") and not (
+            name == "content-encoding" and call.protocol == "query"  # which has been read, and written anew
+        ):
             environ[key] = value
     return environ

@@ -61,8 +61,6 @@ def install() -> None:
     from moto.dynamodb.models.table import Table
 
     backend = models.DynamoDBBackend
-    if hasattr(backend.transact_write_items, "undoes"):
-        return
     original = backend.transact_write_items
 
     def transact_write_items(self: Any, transact_items: list[dict[str, Any]]) -> None:
@@ -74,7 +72,6 @@ def install() -> None:
                 restore()
             raise
 
-    setattr(transact_write_items, "undoes", True)  # noqa: B010 (a function's attribute, which types do not know)
     setattr(backend, "transact_write_items", transact_write_items)  # noqa: B010
     # moto puts the "copies" back when a transaction fails: each is the table itself.
     shim = SimpleNamespace(copy=copy.copy, deepcopy=lambda x: x if isinstance(x, Table) else copy.deepcopy(x))

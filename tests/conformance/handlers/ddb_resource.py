@@ -24,7 +24,9 @@ def fill(event, context):
     with events.batch_writer() as batch:
         for i in range(60):  # more than one BatchWriteItem takes
             batch.put_item(Item={"pk": event["pk"], "sk": i, "kind": "even" if i % 2 == 0 else "odd", "what": f"e{i}"})
-        batch.delete_item(Key={"pk": event["pk"], "sk": 59})
+    with events.batch_writer(overwrite_by_pkeys=["pk", "sk"]) as batch:
+        batch.put_item(Item={"pk": event["pk"], "sk": 59, "what": "again"})
+        batch.delete_item(Key={"pk": event["pk"], "sk": 59})  # takes the place of the put
     answer = {"all": events.query(KeyConditionExpression=Key("pk").eq(event["pk"]), Select="COUNT")["Count"]}
     found = events.query(
         KeyConditionExpression=Key("pk").eq(event["pk"]) & Key("sk").between(10, 14),
@@ -48,11 +50,11 @@ def fill(event, context):
 
 def expressions(event, context):
     key = {"pk": "expressions"}
-    table.put_item(Item={**key, "seen": 1, "log": ["made"], "draft": True, "tags": {"a", "b"}, "m": {}})
+    table.put_item(Item={**key, "seen": 1, "trail": ["made"], "draft": True, "tags": {"a", "b"}, "m": {}})
     response = table.update_item(
         Key=key,
         UpdateExpression=(
-            "SET seen = seen + :one, #n = if_not_exists(#n, :name), log = list_append(log, :entry), m.#k = :name "
+            "SET seen = seen + :one, #n = if_not_exists(#n, :name), trail = list_append(trail, :entry), m.#k = :name "
             "REMOVE draft ADD likes :one DELETE tags :gone"
         ),
         ExpressionAttributeNames={"#n": "name", "#k": "key with blank"},
