@@ -144,7 +144,7 @@ def test_the_lab_listens_on_this_machine_only_and_keeps_its_key_to_its_owner(lab
 @pytest.mark.parametrize(
     ("service", "operation", "code", "status"),
     [
-        # https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html, the DynamoDB guide's Programming.Errors,
+        # https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html, DynamoDB's Programming.Errors,
         # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
         ("iam", "list_roles", ("InvalidClientTokenId", "SignatureDoesNotMatch"), 403),
         ("kinesis", "list_streams", ("UnrecognizedClientException", "InvalidSignatureException"), 400),
@@ -399,8 +399,12 @@ def test_a_call_is_not_allowed_as_one_thing_and_done_as_another(lab: server.LabI
         Bucket="guarded",
         Policy=document({"Effect": "Deny", "Principal": {"Service": "x"}, "Action": "s3:*", "Resource": "*"}),
     )
-    dynamodb.create_table(TableName="guarded", KeySchema=[{"AttributeName": "a", "KeyType": "HASH"}], BillingMode="PAY_PER_REQUEST",
-                          AttributeDefinitions=[{"AttributeName": "a", "AttributeType": "S"}])  # fmt: skip
+    dynamodb.create_table(
+        TableName="guarded",
+        KeySchema=[{"AttributeName": "a", "KeyType": "HASH"}],
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": "a", "AttributeType": "S"}],
+    )
     keys = as_role({"Effect": "Allow", "Action": ["*:List*", "s3:GetBucketAcl", "s3:PutObject"], "Resource": "*"})
     json_type, form = (
         {"Content-Type": "application/x-amz-json-1.0"},
