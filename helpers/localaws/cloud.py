@@ -39,7 +39,10 @@ REFUSED = {
         "CreateCodeSigningConfig", "PutProvisionedConcurrencyConfig",
     },
     "apigateway": {"CreateAuthorizer", "CreateVpcLink", "CreateDomainName", "TestInvokeMethod", "TestInvokeAuthorizer"},
-    "dynamodb": {"CreateGlobalTable", "ExportTableToPointInTime", "EnableKinesisStreamingDestination"},
+    "dynamodb": {
+        "CreateGlobalTable", "ExportTableToPointInTime", "EnableKinesisStreamingDestination", "ExecuteStatement",
+        "BatchExecuteStatement", "ExecuteTransaction", "PutResourcePolicy",
+    },
     "sns": {"CreatePlatformApplication"},
     "logs": {"PutSubscriptionFilter", "StartLiveTail"},
     "iam": {"PutRolePermissionsBoundary", "PutUserPermissionsBoundary"},
