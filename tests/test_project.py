@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
+import json
 import os
 import re
 import shlex
@@ -222,3 +223,17 @@ def test_git_ignores_what_the_commands_make() -> None:
     made = [".venv/x", ".lab/x", "runs/x", "work/03.ipynb", ".hypothesis/x", "helpers/__pycache__/x"]
     done = subprocess.run(["git", "check-ignore", *made], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout.split() == made
+
+
+def test_the_figures_in_the_readme_are_the_benchmarks() -> None:
+    figures = json.loads((ROOT / "data" / "bench.json").read_text())
+    text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    whole, rows = figures["batches_all"], figures["row_by_row"]
+    for said in (
+        f"{whole['rows_in_s3']:,} rows were in Kinesis after {whole['ingestion_seconds']} s",
+        f"in S3 after {whole['all_in_s3_seconds']} s",
+        f"the lab took {whole['lab_memory_mb']} MB",
+        f"it was {rows['platform_1_rows_per_second']} rows a second",
+        f"{rows['platform_1_to_put_record']} of what boto3's `put_record` alone",
+    ):
+        assert said in text
