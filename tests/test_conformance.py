@@ -376,6 +376,31 @@ def test_a_call_that_aws_refuses(lab: World, case: Refusal) -> None:
     assert re.fullmatch(case.message, error["Message"], re.DOTALL), error["Message"]
 
 
+def test_a_provisioned_table_says_when_it_has_had_enough(lab: World) -> None:
+    """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/burst-adaptive-capacity.html: 300 seconds' worth
+
+    and https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html: what then comes
+    """
+    client = lab.client("dynamodb", config=Config(retries={"max_attempts": 0}))
+    client.create_table(
+        TableName="provisioned",
+        ProvisionedThroughput={"ReadCapacityUnits": 1, "WriteCapacityUnits": 1},
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+    )
+    large, small = {"pk": {"S": "a"}, "text": {"S": "x" * 390_000}}, {"pk": {"S": "b"}}
+    client.put_item(TableName="provisioned", Item=large)
+    with pytest.raises(client.exceptions.ProvisionedThroughputExceededException, match="Consider increasing"):
+        client.put_item(TableName="provisioned", Item=small)
+    requests = [{"PutRequest": {"Item": small}}]
+    answer = client.batch_write_item(RequestItems={"provisioned": requests, lab.names["{table}"]: requests})
+    assert answer["UnprocessedItems"] == {"provisioned": requests}
+    with pytest.raises(client.exceptions.TransactionCanceledException) as cancelled:
+        client.transact_write_items(TransactItems=[{"Put": {"TableName": "provisioned", "Item": small}}])
+    assert cancelled.value.response["CancellationReasons"][0]["Code"] == "ProvisionedThroughputExceeded"
+    assert client.get_item(TableName="provisioned", Key={"pk": {"S": "a"}})["Item"] == large  # reads have their own
+
+
 def test_a_consumer_without_a_library_reads_a_stream(lab: World) -> None:
     """https://docs.aws.amazon.com/streams/latest/dev/developing-consumers-with-sdk.html"""
     kinesis = lab.client("kinesis")

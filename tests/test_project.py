@@ -147,7 +147,7 @@ class TestCommands:
             "02,03",
         )
         assert self.made("run").split() == [".venv/bin/workbook", "run"]
-        assert self.made("soak").strip() == "WORKBOOK_SOAK=1 .venv/bin/python -m pytest"
+        assert self.made("soak").strip() == "WORKBOOK_SOAK=1 .venv/bin/python -m pytest -n 2 --dist loadfile"
 
     def test_make_says_when_python_is_too_old(self, tmp_path: Path) -> None:
         for name in ("Makefile", "requirements.lock", "pyproject.toml"):

@@ -44,7 +44,7 @@ REFUSED = {
         "BatchExecuteStatement", "ExecuteTransaction", "PutResourcePolicy",
     },
     "sns": {"CreatePlatformApplication"},
-    "logs": {"PutSubscriptionFilter", "StartLiveTail"},
+    "logs": {"PutSubscriptionFilter", "StartLiveTail", "StartQuery"},
     "iam": {"PutRolePermissionsBoundary", "PutUserPermissionsBoundary"},
     "sts": {
         "AssumeRoleWithSAML", "AssumeRoleWithWebIdentity", "GetFederationToken", "GetSessionToken",

@@ -189,6 +189,27 @@ CASES = [
         TRANSACTIONS,
     ),
     Invoke(
+        "a transaction that reads a part",
+        "ddb_transaction.read_a_part",
+        {},
+        [{"Item": {"name": {"S": "Ann"}}}],
+        DYNAMODB_API + "API_TransactGetItems.html",
+    ),
+    Invoke(
+        "updated values, also when they were so before",
+        "ddb_resource.same_again",
+        {},
+        [{"status": "done", "tags": []}, {"status": "done", "tags": []}, {"pk": "bare"}],
+        DYNAMODB_API + "API_UpdateItem.html",
+    ),
+    Invoke(
+        "what calls cost",
+        "ddb_client.consumed",
+        {},
+        {"single": [3, 0.5, 1, 3, 1], "transaction": 2, "unasked": False},
+        DYNAMODB + "read-write-operations.html",
+    ),
+    Invoke(
         "rows with numbers, from JSON",
         "kinesis_to_dynamo.lambda_handler",
         {

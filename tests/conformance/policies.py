@@ -80,11 +80,11 @@ CASES = [
         IAM + "reference_policies_grammar.html",
     ),
     Policy(
-        "an old version, or none",
-        {"Version": "2008-10-17", "Id": "made-long-ago", "Statement": [allow(["s3:GetObject"], f"{BUCKET_ARN}/*")]},
+        "a policy with an Id",
+        {"Version": "2012-10-17", "Id": "made-long-ago", "Statement": [allow(["s3:GetObject"], f"{BUCKET_ARN}/*")]},
         (GET_OBJECT,),
         (PUT_OBJECT,),
-        ELEMENTS + "version.html",
+        ELEMENTS + "id.html",
     ),
     Policy(
         "wildcards in actions, in any letter case",

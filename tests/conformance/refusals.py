@@ -2,10 +2,29 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
-from .cases import BUCKET, DYNAMODB, DYNAMODB_API, EVENTS, KINESIS_API, LAMBDA_API, S3_API, STREAM, TABLE, Refusal
+from .cases import (
+    BUCKET,
+    DYNAMODB,
+    DYNAMODB_API,
+    EVENTS,
+    IAM,
+    KINESIS_API,
+    LAMBDA,
+    LAMBDA_API,
+    S3,
+    S3_API,
+    STREAM,
+    TABLE,
+    Refusal,
+)
 
+SQS_API = "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/"
+SNS_API = "https://docs.aws.amazon.com/sns/latest/api/"
+SSM_API = "https://docs.aws.amazon.com/systems-manager/latest/APIReference/"
+CLOUDWATCH_API = "https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/"
 VALIDATION = "ValidationException"
 RULES = DYNAMODB + "HowItWorks.NamingRulesDataTypes.html"
 LIMITS = DYNAMODB + "Constraints.html"
@@ -242,8 +261,7 @@ CASES = [
         UPDATE,
         update("SET a = :v", {":v": s("x"), ":w": s("y")}),
         VALIDATION,
-        r"(1 validation error detected: )?Value provided in ExpressionAttributeValues unused in expressions: "
-        r"keys: \{:w\}",
+        r"Value provided in ExpressionAttributeValues unused in expressions: keys: \{:w\}",
         NAMES,
     ),
     Refusal(
@@ -337,6 +355,35 @@ CASES = [
         VALIDATION,
         "Query key condition not supported",
         KEYS,
+    ),
+    Refusal(
+        "a query with OR",
+        QUERY,
+        query("pk = :v OR sk = :n", {":v": s("a"), ":n": n(1)}),
+        VALIDATION,
+        "Invalid operator used in KeyConditionExpression: OR",
+        KEYS,
+    ),
+    Refusal(
+        "a range whose bounds are turned round",
+        QUERY,
+        query("pk = :v AND sk BETWEEN :b AND :a", {":v": s("a"), ":a": n(1), ":b": n(2)}),
+        VALIDATION,
+        "Invalid KeyConditionExpression: The BETWEEN operator requires upper bound to be greater than or equal "
+        r"to lower bound; lower bound operand: AttributeValue: \{N:2\}, upper bound operand: AttributeValue: \{N:1\}",
+        KEYS,
+    ),
+    Refusal(
+        "names without an expression",
+        GET,
+        {
+            "TableName": TABLE,
+            "Key": {"pk": s("a")},
+            "ExpressionAttributeNames": {"#n": "name"},
+        },
+        VALIDATION,
+        "ExpressionAttributeNames can only be specified when using expressions",
+        NAMES,
     ),
     Refusal(
         "a query by a key of another type",
@@ -520,5 +567,190 @@ CASES = [
         "AWS.SimpleQueueService.NonExistentQueue",
         ".*",
         "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_GetQueueUrl.html",
+    ),
+    Refusal(
+        "a bucket with capitals",
+        "s3.create_bucket",
+        {"Bucket": "My-Bucket"},
+        "InvalidBucketName",
+        "The specified bucket is not valid.",
+        S3 + "bucketnamingrules.html",
+    ),
+    Refusal(
+        "a bucket with an underscore",
+        "s3.create_bucket",
+        {"Bucket": "my_bucket"},
+        "InvalidBucketName",
+        "The specified bucket is not valid.",
+        S3 + "bucketnamingrules.html",
+    ),
+    Refusal(
+        "a key of more than 1,024 bytes",
+        "s3.put_object",
+        {"Bucket": BUCKET, "Key": "ä" * 513, "Body": b""},
+        "KeyTooLongError",
+        "Your key is too long",
+        S3 + "object-keys.html",
+    ),
+    Refusal(
+        "a body that arrived damaged",
+        "s3.put_object",
+        {
+            "Bucket": BUCKET,
+            "Key": "damaged",
+            "Body": b"x",
+            "ContentMD5": "AAAAAAAAAAAAAAAAAAAAAA==",
+        },
+        "BadDigest",
+        "The Content-MD5 you specified did not match what we received.",
+        S3_API + "API_PutObject.html",
+    ),
+    Refusal(
+        "more than a thousand deletes",
+        "s3.delete_objects",
+        {
+            "Bucket": BUCKET,
+            "Delete": {"Objects": [{"Key": str(i)} for i in range(1001)]},
+        },
+        "MalformedXML",
+        "The XML you provided was not well-formed.*",
+        S3_API + "API_DeleteObjects.html",
+    ),
+    Refusal(
+        "an empty message",
+        "sqs.send_message",
+        {"QueueUrl": "{queue_url}", "MessageBody": ""},
+        "MissingParameter",
+        "The request must contain the parameter MessageBody.",
+        SQS_API + "API_SendMessage.html",
+    ),
+    Refusal(
+        "a message that XML cannot hold",
+        "sqs.send_message",
+        {"QueueUrl": "{queue_url}", "MessageBody": "a\0"},
+        "InvalidMessageContents",
+        "Invalid binary character '#x0' was found in the message body.*",
+        SQS_API + "API_SendMessage.html",
+    ),
+    Refusal(
+        "eleven messages at once",
+        "sqs.send_message_batch",
+        {
+            "QueueUrl": "{queue_url}",
+            "Entries": [{"Id": str(i), "MessageBody": "x"} for i in range(11)],
+        },
+        "AWS.SimpleQueueService.TooManyEntriesInBatchRequest",
+        "Maximum number of entries per request are 10.*",
+        SQS_API + "API_SendMessageBatch.html",
+    ),
+    Refusal(
+        "a published message that is empty",
+        "sns.publish",
+        {"TopicArn": "{topic}", "Message": ""},
+        "InvalidParameter",
+        "Invalid parameter: Empty message",
+        SNS_API + "API_Publish.html",
+    ),
+    Refusal(
+        "a message for each protocol, but no default",
+        "sns.publish",
+        {
+            "TopicArn": "{topic}",
+            "Message": '{"email": "x"}',
+            "MessageStructure": "json",
+        },
+        "InvalidParameter",
+        "Invalid parameter: Message Structure - No default entry in JSON message body",
+        SNS_API + "API_Publish.html",
+    ),
+    Refusal(
+        "a parameter that is there already",
+        "ssm.put_parameter",
+        {"Name": "/shop/name", "Value": "x", "Type": "String"},
+        "ParameterAlreadyExists",
+        ".*",
+        SSM_API + "API_PutParameter.html",
+    ),
+    Refusal(
+        "a parameter of more than 4 KB",
+        "ssm.put_parameter",
+        {"Name": "/big", "Value": "x" * 4097, "Type": "String"},
+        VALIDATION,
+        "Standard tier parameters support a maximum parameter value of 4096 characters.*",
+        "https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-advanced-parameters.html",
+    ),
+    Refusal(
+        "a metric in AWS's namespace",
+        "cloudwatch.put_metric_data",
+        {
+            "Namespace": "AWS/Kinesis",
+            "MetricData": [{"MetricName": "x", "Value": 1.0}],
+        },
+        "InvalidParameterValue",
+        "The value AWS/ for parameter Namespace is invalid.",
+        CLOUDWATCH_API + "API_PutMetricData.html",
+    ),
+    Refusal(
+        "a metric of 2010",
+        "cloudwatch.put_metric_data",
+        {
+            "Namespace": "Shop",
+            "MetricData": [{"MetricName": "x", "Value": 1.0, "Timestamp": datetime(2010, 12, 1)}],
+        },
+        "InvalidParameterValue",
+        ".*Timestamp.*",
+        CLOUDWATCH_API + "API_PutMetricData.html",
+    ),
+    Refusal(
+        "a trust policy with a resource",
+        "iam.create_role",
+        {
+            "RoleName": "strange",
+            "AssumeRolePolicyDocument": '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", '
+            '"Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole", "Resource": "*"}]}',
+        },
+        "MalformedPolicyDocument",
+        "Has prohibited field Resource",
+        IAM + "reference_policies_elements_principal.html",
+    ),
+    Refusal(
+        "a trust policy that trusts nobody",
+        "iam.create_role",
+        {
+            "RoleName": "strange",
+            "AssumeRolePolicyDocument": '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", '
+            '"Action": "sts:AssumeRole"}]}',
+        },
+        "MalformedPolicyDocument",
+        "Missing required field Principal",
+        IAM + "reference_policies_elements_principal.html",
+    ),
+    Refusal(
+        "a runtime that has been retired",
+        "lambda.create_function",
+        {
+            "FunctionName": "old",
+            "Runtime": "python3.8",
+            "Role": "{other_role}",
+            "Handler": "a.b",
+            "Code": {"ZipFile": b"x"},
+        },
+        "InvalidParameterValueException",
+        "The runtime parameter of python3.8 is no longer supported.*",
+        LAMBDA + "lambda-runtimes.html",
+    ),
+    Refusal(
+        "a role that Lambda may not take on",
+        "lambda.create_function",
+        {
+            "FunctionName": "old",
+            "Runtime": "python3.12",
+            "Role": "{other_role}",
+            "Handler": "a.b",
+            "Code": {"ZipFile": b"x"},
+        },
+        "InvalidParameterValueException",
+        "The role defined for the function cannot be assumed by Lambda.",
+        LAMBDA + "lambda-intro-execution-role.html",
     ),
 ]

@@ -20,7 +20,7 @@ import botocore.validate
 from ..auth import Signed
 from ..protocols import SERVICES, Call, model
 from ..types import ACCOUNT_ID, AwsError, Request, Response
-from . import apis, dynamodb, dynamodb_rules, identities, lambdas, stores
+from . import apis, dynamodb, dynamodb_capacity, dynamodb_rules, identities, lambdas, refused, stores
 
 # moto reads these while it is imported: AWS's managed policies exist (AWSLambdaBasicExecutionRole …), it opens every
 # cross-origin door by default, which is this lab's own business, and a header may name another account.
@@ -46,6 +46,7 @@ def load() -> Moto:
     apis.install()
     dynamodb.install()
     dynamodb_rules.install()
+    dynamodb_capacity.install()
     lambdas.install()
     stores.install()
     identities.install()
@@ -85,6 +86,7 @@ def load() -> Moto:
         return flask_app
 
     def answer(call: Call, parameters: dict[str, Any], request: Request, signed: Signed) -> Response:
+        refused.check(call, parameters, request)
         if check := _CHECKS.get(call.service):
             check(call, parameters)
         head: list[Any] = []
@@ -128,9 +130,10 @@ def _leave_out() -> None:
 
 def _stumbled(call: Call, parameters: dict[str, Any], error: Exception) -> AwsError:
     """What the caller is told when moto raised. These kinds come of parameters that AWS would refuse: a key that is
-    missing, a text that is no number, a broken document; so they are refused, too, and boto3 does not try again."""
+    missing, a text that is no number, a broken document, a time beyond the calendar (botocore's RuntimeError); so they
+    are refused, too, and boto3 does not try again."""
     what = f"The local AWS cannot take this: {type(error).__name__}: {error}"
-    if not isinstance(error, LookupError | ValueError | TypeError | AttributeError | ExpatError):
+    if not isinstance(error, LookupError | ValueError | TypeError | AttributeError | ExpatError | RuntimeError):
         return AwsError("InternalFailure", what, 500)
     if call.protocol == "json":
         operation = botocore.model.ServiceModel(model(call.service)).operation_model(call.operation)

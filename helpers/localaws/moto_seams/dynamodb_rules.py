@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 
 from ..types import AwsError
-from .dynamodb import _touched
+from .dynamodb import _check_number, _touched
 
 _TYPES = frozenset(("S", "N", "B", "SS", "NS", "BS", "M", "L", "NULL", "BOOL"))
 _EXPRESSIONS = (
@@ -39,6 +39,9 @@ _SCHEMA = "The provided key element does not match the schema"
 _UPDATE_FAILURES = re.compile(
     "An operand in the update expression|Item size to update|The document path provided|The provided expression refers"
     "|The update expression attempted"
+)
+_NO_KEY_CONDITION = re.compile(
+    r"<>|(?<![#:\w])(?:OR|NOT|IN|contains|size|attribute_exists|attribute_not_exists|attribute_type)\b", re.IGNORECASE
 )
 _TOKEN_SECONDS = 600
 _EXACT = decimal.Context(prec=300, Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EMIN)
@@ -154,16 +157,38 @@ def modernize(body: dict[str, Any]) -> None:
 
 
 def _check_placeholders(body: dict[str, Any]) -> None:
-    """Every #name and :value of an expression must be given."""
-    given = {**(body.get("ExpressionAttributeNames") or {}), **(body.get("ExpressionAttributeValues") or {})}
+    """Every #name and :value of an expression must be given, and every one that is given must be used."""
+    used = set()
     for parameter in _EXPRESSIONS:
         for token in re.findall(r"[#:]\w+", body.get(parameter) or ""):
-            if token not in given and token[0] == "#":
-                text = "An expression attribute name used in the document path is not defined; attribute name"
-                raise _invalid(f"Invalid {parameter}: {text}: {token}")
-            if token not in given:
-                text = "An expression attribute value used in expression is not defined; attribute value"
-                raise _invalid(f"Invalid {parameter}: {text}: {token}")
+            kind = "Names" if token[0] == "#" else "Values"
+            if token not in (body.get(f"ExpressionAttribute{kind}") or {}):
+                text = "name used in the document path" if kind == "Names" else "value used in expression"
+                what = kind[:-1].lower()
+                raise _invalid(
+                    f"Invalid {parameter}: An expression attribute {text} is not defined; attribute {what}: {token}"
+                )
+            used.add(token)
+    for kind in ("Names", "Values"):
+        if rest := sorted((body.get(f"ExpressionAttribute{kind}") or {}).keys() - used):
+            text = f"Value provided in ExpressionAttribute{kind} unused in expressions: keys: {{{', '.join(rest)}}}"
+            if not any(parameter in body for parameter in _EXPRESSIONS):
+                text = f"ExpressionAttribute{kind} can only be specified when using expressions"
+            raise _invalid(text)
+    if found := _NO_KEY_CONDITION.search(body.get("KeyConditionExpression") or ""):
+        raise _invalid(f"Invalid operator used in KeyConditionExpression: {found[0]}")
+
+
+def _assigned(body: dict[str, Any]) -> Iterator[str]:
+    """The attributes that an update sets as a whole or adds to."""
+    names, text = body.get("ExpressionAttributeNames") or {}, body.get("UpdateExpression") or ""
+    while (shorter := re.sub(r"\([^()]*\)", "", text)) != text:  # functions have commas of their own
+        text = shorter
+    for part in re.split(r"(?<![#:\w])(?=(?:SET|ADD|REMOVE|DELETE)\s)", text, flags=re.IGNORECASE):
+        section, _, clauses = part.strip().partition(" ")
+        for clause in clauses.split(",") if section.upper() in ("SET", "ADD") else ():
+            if found := re.match(r"\s*(#?\w+)\s*[=:]", clause):
+                yield str(names.get(found[1], found[1]))
 
 
 def _types(table: Any) -> dict[str, str]:
@@ -268,15 +293,14 @@ def install() -> None:
 
     handler: Any = responses.DynamoHandler
     backend: Any = models.DynamoDBBackend
-    if hasattr(handler, "follows_rules"):
-        return
-    handler.follows_rules = True
     act, transact, update, query = (
         handler.call_action,
         backend.transact_write_items,
         backend.update_item,
         backend.query,
     )
+    get_all = handler.transact_get_items
+    setattr(responses, "TRANSACTION_MAX_ITEMS", 100)  # noqa: B010
     check_projection = responses.check_projection_expression
 
     def call_action(self: Any) -> Any:
@@ -317,6 +341,8 @@ def install() -> None:
         """As a whole or not at all: moto makes the item first and leaves it when the update fails."""
         inside = getattr(self, "in_transaction", False)
         undo = [] if inside else list(_touched(self, [{"Update": {"TableName": table_name, "Key": key}}]))
+        if not rest.get("update_expression"):
+            rest["attribute_updates"] = {}  # an item of the key alone
         try:
             item = update(self, table_name, key, **rest)
             table = self.get_table(table_name)
@@ -339,6 +365,11 @@ def install() -> None:
         for name, comparison, values in (*conditions, *(rest.get("range_key_conditions") or ())):
             if any(types[name] not in value for value in values):
                 raise MockValidationException(f"{_INVALID}Condition parameter type does not match schema type")
+            if comparison == "BEGINS_WITH" and types[name] == "N":
+                raise MockValidationException(
+                    "Invalid KeyConditionExpression: Incorrect operand type for operator or function; operator or "
+                    "function: begins_with, operand type: N"
+                )
             if comparison == "BETWEEN" and DynamoType(values[0]) > DynamoType(values[1]):
                 low, high = ("AttributeValue: {{{}:{}}}".format(*next(iter(value.items()))) for value in values)
                 raise MockValidationException(
@@ -381,6 +412,19 @@ def install() -> None:
             kept[token] = content, now
         return answer
 
+    def transact_get_items(self: Any) -> Any:
+        """moto would give whole items."""
+        answer = get_all(self)
+        for got, (request,) in zip(
+            answer.result["Responses"], map(dict.values, self.body["TransactItems"]), strict=True
+        ):
+            if "Item" in got and "ProjectionExpression" in request:
+                names = request.get("ExpressionAttributeNames")
+                paths = responses.ProjectionExpressionParser(request["ProjectionExpression"], names).parse()
+                item = self.dynamodb_backend.get_item(request["TableName"], request["Key"], paths)
+                got["Item"] = responses.DynamoResult(item.attrs).result
+        return answer
+
     def wrapped(name: str) -> Any:
         original = getattr(handler, name)
 
@@ -392,6 +436,13 @@ def install() -> None:
                     text = error.message.replace("ConditionExpression", "FilterExpression")
                     raise MockValidationException(text) from None
                 raise
+            if name == "update_item" and self.body.get("ReturnValues") == "UPDATED_NEW":  # moto: what differs, and keys
+                stored = self.dynamodb_backend.get_item(self.body["TableName"], self.body["Key"]).attrs
+                new = {key: stored[key] for key in _assigned(self.body) if key in stored}
+                given = result.result.setdefault("Attributes", {})
+                given.update(responses.DynamoResult(new).result)
+                for key in given.keys() & self.body["Key"].keys():
+                    del given[key]
             for member in ("ConsumedCapacity", "ItemCollectionMetrics"):  # only for those who ask
                 if self.body.get(f"Return{member}", "NONE") == "NONE" and isinstance(result.result, dict):
                     result.result.pop(member, None)
@@ -406,8 +457,12 @@ def install() -> None:
             if self.type != "N" or other.type != "N":
                 return original(self, other)
             left, right = decimal.Decimal(self.value), decimal.Decimal(other.value)
-            total = _EXACT.add(left, right) if of == "__add__" else _EXACT.subtract(left, right)
-            return DynamoType({"N": trimmed(str(total))})
+            total = trimmed(str(_EXACT.add(left, right) if of == "__add__" else _EXACT.subtract(left, right)))
+            try:
+                _check_number(total)
+            except AwsError as error:
+                raise MockValidationException(error.message) from None
+            return DynamoType({"N": total})
 
         return exact
 
@@ -416,7 +471,15 @@ def install() -> None:
         for name in ("query", "scan", "update_item", "batch_write_item", "batch_get_item", "transact_write_items")
     }
     replaced: list[tuple[Any, dict[str, Any]]] = [
-        (handler, {"call_action": call_action, **as_asked, "transact_write_items": once}),
+        (
+            handler,
+            {
+                "call_action": call_action,
+                **as_asked,
+                "transact_write_items": once,
+                "transact_get_items": transact_get_items,
+            },
+        ),
         (backend, {"transact_write_items": transact_write_items, "update_item": update_item, "query": checked_query}),
         (responses, {"check_projection_expression": check_projection_expression}),
         (DynamoType, {of: number(of) for of in ("__add__", "__sub__")}),

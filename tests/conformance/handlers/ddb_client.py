@@ -64,3 +64,23 @@ def scan_all(event, context):
         if "LastEvaluatedKey" not in response:
             return {"found": sorted(found), "several": pages > 1}
         kwargs["ExclusiveStartKey"] = response["LastEvaluatedKey"]
+
+
+def consumed(event, context):
+    """What calls cost, as people print it while they size a table."""
+    key, asked = {"pk": {"S": "units"}}, {"TableName": TABLE, "ReturnConsumedCapacity": "TOTAL"}
+    put = client.put_item(Item={**key, "text": {"S": "x" * 2500}}, **asked)
+    eventually = client.get_item(Key=key, **asked)
+    strongly = client.get_item(Key=key, ConsistentRead=True, **asked)
+    deleted = client.delete_item(Key=key, **asked)
+    nothing = client.delete_item(Key=key, **asked)
+    written = client.transact_write_items(
+        TransactItems=[{"Put": {"TableName": TABLE, "Item": key}}], ReturnConsumedCapacity="TOTAL"
+    )
+    unasked = client.update_item(TableName=TABLE, Key=key)
+    answers = [put, eventually, strongly, deleted, nothing]
+    return {
+        "single": [answer["ConsumedCapacity"]["CapacityUnits"] for answer in answers],
+        "transaction": written["ConsumedCapacity"][0]["CapacityUnits"],
+        "unasked": "ConsumedCapacity" in unasked,
+    }

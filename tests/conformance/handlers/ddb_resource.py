@@ -119,3 +119,19 @@ def old_values(event, context):
     deleted = table.delete_item(Key=key, ReturnValues="ALL_OLD")
     again = table.delete_item(Key=key, ReturnValues="ALL_OLD")
     return [put["Attributes"]["n"], deleted["Attributes"]["n"], "Attributes" in again]
+
+
+def same_again(event, context):
+    """A repeated update changes nothing and still says what was updated; an update of nothing makes the item."""
+    answers = []
+    for _ in range(2):
+        response = table.update_item(
+            Key={"pk": "again"},
+            UpdateExpression="SET #s = :s, tags = list_append(if_not_exists(tags, :none), :none)",
+            ExpressionAttributeNames={"#s": "status"},
+            ExpressionAttributeValues={":s": "done", ":none": []},
+            ReturnValues="UPDATED_NEW",
+        )
+        answers.append(response["Attributes"])
+    made = table.update_item(Key={"pk": "bare"}, ReturnValues="ALL_NEW")["Attributes"]
+    return [*answers, made]

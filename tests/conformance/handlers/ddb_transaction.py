@@ -95,3 +95,20 @@ def bad_operand(event, context):
             "message": e.response.get("CancellationReasons", [{}])[-1].get("Message"),
             "state": state()[0],
         }
+
+
+def read_a_part(event, context):
+    client.put_item(TableName=TABLE, Item={"pk": {"S": "part"}, "name": {"S": "Ann"}, "city": {"S": "York"}})
+    answer = client.transact_get_items(
+        TransactItems=[
+            {
+                "Get": {
+                    "TableName": TABLE,
+                    "Key": {"pk": {"S": "part"}},
+                    "ProjectionExpression": "#n",
+                    "ExpressionAttributeNames": {"#n": "name"},
+                }
+            }
+        ]
+    )
+    return answer["Responses"]

@@ -1,0 +1,167 @@
+"""What AWS refuses and moto takes, and what moto would only store; each rule names its page.
+
+S3, SQS, SNS, Systems Manager, CloudWatch, Logs, IAM; DynamoDB's rules are in `dynamodb_rules`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import contextlib
+import hashlib
+import json
+import re
+import time
+from datetime import datetime
+from typing import Any
+
+from ..protocols import Call
+from ..types import AwsError, Request
+
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+_BUCKET = re.compile(r"(?!xn--|sthree-|amzn-s3-demo-)(?!\d+\.\d+\.\d+\.\d+$)(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_NO_MESSAGE = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_TWO_WEEKS = 14 * 24 * 3600
+
+
+def check(call: Call, parameters: dict[str, Any], request: Request) -> None:
+    """Raises AwsError for what must not reach moto; members of wrong types are moto's to find."""
+    if rule := _RULES.get((call.service, call.operation)):
+        with contextlib.suppress(AttributeError, TypeError, ValueError, KeyError):
+            rule(parameters, call, request)
+    if call.service == "s3":
+        _object(call, request)
+
+
+def _bucket(parameters: dict[str, Any], call: Call, request: Request) -> None:
+    name = call.uri.get("Bucket", "")
+    if not _BUCKET.fullmatch(name):
+        raise AwsError("InvalidBucketName", "The specified bucket is not valid.", BucketName=name)
+
+
+def _object(call: Call, request: Request) -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html#ErrorCodeList"""
+    size = len(call.uri.get("Key", "").encode())
+    if size > 1024:
+        raise AwsError("KeyTooLongError", "Your key is too long", Size=size, MaxSizeAllowed=1024)
+    given = request.headers.get("content-md5")
+    if given is not None and "aws-chunked" not in request.headers.get("content-encoding", ""):
+        try:
+            digest = base64.b64decode(given, validate=True)
+        except (binascii.Error, ValueError):
+            digest = b""
+        if len(digest) != 16:
+            raise AwsError("InvalidDigest", "The Content-MD5 you specified was invalid.")
+        if digest != hashlib.md5(request.body, usedforsecurity=False).digest():
+            raise AwsError("BadDigest", "The Content-MD5 you specified did not match what we received.")
+
+
+def _objects(parameters: dict[str, Any], call: Call, request: Request) -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html"""
+    if request.body.count(b"<Key>") > 1000:
+        text = "The XML you provided was not well-formed or did not validate against our published schema"
+        raise AwsError("MalformedXML", text)
+
+
+def _notification(parameters: dict[str, Any], call: Call, request: Request) -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/userguide/EventNotifications.html"""
+    if b"CloudFunction" in request.body or b"EventBridgeConfiguration" in request.body:
+        raise AwsError("NotImplemented", "The local AWS sends a bucket's events to SQS and SNS only.", 501)
+
+
+def _message(parameters: dict[str, Any], call: Call, request: Request) -> None:
+    """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html"""
+    for entry in parameters.get("Entries") or [parameters]:
+        if not entry.get("MessageBody"):
+            raise AwsError("MissingParameter", "The request must contain the parameter MessageBody.")
+        if found := _NO_MESSAGE.search(entry["MessageBody"]):
+            text = f"Invalid binary character '#x{ord(found[0]):X}' was found in the message body, the set of allowed"
+            allowed = "#x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to #xFFFD | #x10000 to #x10FFFF"
+            raise AwsError("InvalidMessageContents", f"{text} characters is {allowed}")
+
+
+def _publish(parameters: dict[str, Any], call: Call, request: Request) -> None:
+    """https://docs.aws.amazon.com/sns/latest/api/API_Publish.html"""
+    message = parameters.get("Message", "")
+    if not message:
+        raise AwsError("InvalidParameter", "Invalid parameter: Empty message")
+    if parameters.get("MessageStructure") == "json":
+        try:
+            known = json.loads(message)
+        except ValueError:
+            raise _structure("JSON message body failed to parse") from None
+        if not isinstance(known, dict) or "default" not in known:
+            raise _structure("No default entry in JSON message body")
+
+
+def _structure(reason: str) -> AwsError:
+    return AwsError("InvalidParameter", f"Invalid parameter: Message Structure - {reason}")
+
+
+def _subscribe(parameters: dict[str, Any], call: Call, request: Request) -> None:
+    """https://docs.aws.amazon.com/sns/latest/api/API_Subscribe.html"""
+    if (protocol := parameters.get("Protocol")) != "sqs":
+        raise AwsError("InvalidParameter", f"Invalid parameter: the local AWS delivers to SQS, not to {protocol}.")
+
+
+def _parameter(parameters: dict[str, Any], call: Call, request: Request) -> None:
+    """https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-advanced-parameters.html"""
+    large = len(str(parameters.get("Value", "")).encode()) > 4096
+    if large and parameters.get("Tier", "Standard") == "Standard":
+        raise AwsError(
+            "ValidationException",
+            "Standard tier parameters support a maximum parameter value of 4096 characters. To create a larger "
+            "parameter value, upgrade the parameter to use the advanced-parameter tier.",
+        )
+
+
+def _metrics(parameters: dict[str, Any], call: Call, request: Request) -> None:
+    """https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricData.html"""
+    if str(parameters.get("Namespace", "")).startswith("AWS/"):
+        raise AwsError("InvalidParameterValue", "The value AWS/ for parameter Namespace is invalid.")
+    for number, metric in enumerate(parameters.get("MetricData") or (), 1):
+        at = metric.get("Timestamp")
+        if isinstance(at, str):
+            at = datetime.fromisoformat(at).timestamp()
+        if at is not None and not time.time() - _TWO_WEEKS <= at <= time.time() + 7200:
+            text = "must specify a time within the past two weeks and no more than two hours in the future"
+            raise AwsError("InvalidParameterValue", f"The parameter MetricData.member.{number}.Timestamp {text}.")
+
+
+def _pattern(parameters: dict[str, Any], call: Call, request: Request) -> None:
+    """https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntax.html"""
+    pattern = parameters.get("filterPattern", "").strip()
+    if pattern and not re.fullmatch(r'"[^"]*"|[A-Za-z]\w*(\s+\w+)*', pattern):
+        text = "The local AWS filters log events by words, or by one text in double quotes"
+        raise AwsError("InvalidParameterException", f"{text}, not by {pattern!r}.")
+
+
+def _trust(parameters: dict[str, Any], call: Call, request: Request) -> None:
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html"""
+    try:
+        statements = json.loads(parameters.get("AssumeRolePolicyDocument") or parameters.get("PolicyDocument", ""))[
+            "Statement"
+        ]
+    except (ValueError, KeyError, TypeError):
+        return  # for `check_policy` to refuse
+    for statement in statements if isinstance(statements, list) else [statements]:
+        if isinstance(statement, dict) and "Resource" in statement:
+            raise AwsError("MalformedPolicyDocument", "Has prohibited field Resource")
+        if isinstance(statement, dict) and "Principal" not in statement:
+            raise AwsError("MalformedPolicyDocument", "Missing required field Principal")
+
+
+_RULES = {
+    ("s3", "CreateBucket"): _bucket,
+    ("s3", "DeleteObjects"): _objects,
+    ("s3", "PutBucketNotificationConfiguration"): _notification,
+    ("sqs", "SendMessage"): _message,
+    ("sqs", "SendMessageBatch"): _message,
+    ("sns", "Publish"): _publish,
+    ("sns", "Subscribe"): _subscribe,
+    ("ssm", "PutParameter"): _parameter,
+    ("monitoring", "PutMetricData"): _metrics,
+    ("logs", "FilterLogEvents"): _pattern,
+    ("iam", "CreateRole"): _trust,
+    ("iam", "UpdateAssumeRolePolicy"): _trust,
+}
