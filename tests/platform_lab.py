@@ -35,10 +35,10 @@ def wait_until(condition: Callable[[], Any], what: str, timeout: float = 60.0) -
 class Platform:
     """The deployed pipeline and the ways to look at it."""
 
-    def __init__(self, folder: Path, shards: int) -> None:
+    def __init__(self, folder: Path, shards: int, csv: Path | None, rows: int) -> None:
         self.folder = folder
         self.lab = open_lab("local")
-        self.lab.require("02", "03", rows=1, shards=shards)
+        self.lab.require("02", "03", csv=str(csv or ""), rows=rows, shards=shards)
         ingest, storage = self.lab.outputs("02"), self.lab.outputs("03")
         self.url, self.stream = ingest["url"], ingest["stream"]
         self.ingest_function, self.storage_function = ingest["function"], storage["function"]
@@ -100,11 +100,11 @@ class Platform:
 
 
 @contextmanager
-def platform(folder: Path, shards: int) -> Iterator[Platform]:
+def platform(folder: Path, shards: int, csv: Path | None = None, rows: int = 1) -> Iterator[Platform]:
     before = dict(os.environ)
     os.environ.update(WORKBOOK_LAB=str(folder), WORKBOOK_PROGRESS="0", WORKBOOK_IDLE_EXIT="600")
     try:
-        yield Platform(folder, shards)
+        yield Platform(folder, shards, csv, rows)
     finally:
         server.stop(folder)
         os.environ.clear()
