@@ -12,6 +12,7 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from typing import Any
 
 import botocore.awsrequest
@@ -983,6 +984,8 @@ def test_any_number_is_taken_by_boto3_or_refused(text: str) -> None:
         return
     from boto3.dynamodb.types import TypeDeserializer
 
+    if not Decimal(text):
+        return  # a zero with any exponent is kept as 0
     value = TypeDeserializer().deserialize({"N": text})
     assert value.is_finite() and len(value.as_tuple().digits) <= 200
 

@@ -45,11 +45,9 @@ def _check_number(text: str) -> None:
     if len(digits.rstrip("0")) > 38:
         raise _invalid("Attempting to store more than 38 significant digits in a Number")
     magnitude = len(digits) - len(found[2]) - 1 + int((found[3] or "e0")[1:])
-    if not digits:  # a zero counts by its exponent: boto3 reads none back that is further out
-        magnitude += 1
-    if magnitude > 125:
+    if digits and magnitude > 125:
         raise _invalid("Number overflow. Attempting to store a number with magnitude larger than supported range")
-    if magnitude < -130:
+    if digits and magnitude < -130:
         raise _invalid("Number underflow. Attempting to store a number with magnitude smaller than supported range")
 
 
