@@ -37,9 +37,9 @@ def inventory() -> dict[str, list[str]]:
 
 
 def standing() -> pd.DataFrame:
-    """The same as a table, one line a kind: how many there are and what they are called."""
-    lines = {kind: {"how many": len(names), "names": _some(names)} for kind, names in inventory().items()}
-    return pd.DataFrame.from_dict(lines, orient="index")
+    """The same as a table, one line for each kind of which there is something: how many, and what they are called."""
+    lines = {kind: {"how many": len(names), "names": _some(names)} for kind, names in inventory().items() if names}
+    return pd.DataFrame.from_dict(lines or {"of all kinds asked for": {"how many": 0, "names": ""}}, orient="index")
 
 
 def _pages(service: str, operation: str, key: str, **arguments: Any) -> Iterable[Any]:

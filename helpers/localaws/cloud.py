@@ -58,6 +58,8 @@ _POLICY_CHANGES = (
 )  # fmt: skip
 _LOG = logging.getLogger("localaws")
 T = TypeVar("T")
+# Answers a service's calls, once they are verified and allowed: (call, parameters, request, who signed it).
+Room = Callable[[Call, dict[str, Any], Request, auth.Signed], "Response | Awaitable[Response]"]
 
 
 class Cloud:
@@ -84,6 +86,7 @@ class Cloud:
         needs = Needs(self.kinesis, self._function, invoke, self._role_allowed, self._deliver)
         self.sources = EventSources(needs)
         self.gateway = Gateway(self._stage, self._invoke_for_gateway, self._authorize_api, log=_LOG.info)
+        self.rooms: dict[str, Room] = {}  # services that are answered neither by moto nor above, by signing name
         self._deployments: dict[str, dict[str, ApiSnapshot]] = {}
         self._functions: dict[tuple[str, str | None, str], Function] = {}
         self._permissions: dict[tuple[str, str], bool] = {}
@@ -156,6 +159,8 @@ class Cloud:
                 return self._event_sources(call, params, request, region)
         if call.service == "sts" and call.operation == "GetCallerIdentity":
             return _caller_identity(signed)
+        if room := self.rooms.get(call.service):
+            return room(call, params, request, signed)
         return self._moto(call, params, request, signed)
 
     # moto
