@@ -25,8 +25,8 @@ from botocore.exceptions import ClientError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers.localaws import event_sources, limits, protocols, server
-from helpers.localaws.event_sources import EventSources, Needs
+from helpers.localaws import limits, protocols, server
+from helpers.localaws.event_sources import EventSources, Needs, ordered
 from helpers.localaws.kinesis import Kinesis, Record
 from helpers.localaws.types import AwsError, Function, Invocation
 
@@ -59,7 +59,7 @@ Event = dict[str, Any]
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tries follow each other within milliseconds."""
-    monkeypatch.setattr(event_sources, "MAX_BACKOFF", 0.002)
+    monkeypatch.setattr(ordered, "MAX_BACKOFF", 0.002)
 
 
 class Lab:
