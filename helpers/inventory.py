@@ -13,7 +13,7 @@ import pandas as pd
 from botocore.exceptions import ClientError
 
 from helpers.lab import LabError
-from helpers.provision import error_code, tag_list, tags
+from helpers.provision import NOT_FOUND, error_code, tag_list, tags
 
 MOST_NAMES = 6  # names that a line of the table shows
 
@@ -30,6 +30,8 @@ def inventory() -> dict[str, list[str]]:
         "API Gateway usage plans": _names("apigateway", "get_usage_plans", "name"),
         "API Gateway keys": _names("apigateway", "get_api_keys", "name"),
         "Kinesis streams": sorted(_pages("kinesis", "list_streams", "StreamNames")),
+        "SQS queues": sorted(url.rpartition("/")[2] for url in _pages("sqs", "list_queues", "QueueUrls")),
+        "DynamoDB tables": sorted(_pages("dynamodb", "list_tables", "TableNames")),
         "S3 buckets": sorted(bucket["Name"] for bucket in client("s3").list_buckets()["Buckets"]),
         "CloudWatch log groups": _names("logs", "describe_log_groups", "logGroupName"),
         "SSM parameters": sorted({_folder(p["Name"]) for p in _pages("ssm", "describe_parameters", "Parameters")}),
@@ -44,7 +46,7 @@ def standing() -> pd.DataFrame:
 
 def _pages(service: str, operation: str, key: str, **arguments: Any) -> Iterable[Any]:
     for page in boto3.client(service).get_paginator(operation).paginate(**arguments):
-        yield from page[key]
+        yield from page.get(key, ())  # SQS leaves out a list that is empty
 
 
 def _names(
@@ -77,14 +79,16 @@ def refuse_foreign(
     policies: Iterable[str] = (),
     functions: Iterable[str] = (),
     streams: Iterable[str] = (),
+    tables: Iterable[str] = (),
+    queues: Iterable[str] = (),
 ) -> None:
     """Raise LabError when something of these names is there that the notebook ("02") did not make.
 
     A notebook's names are short (`test`), and what it makes it changes and deletes; what else has such a name in an
     account of your own must not be touched. What a notebook makes carries the tag workbook=<notebook>.
     """
-    iam, kinesis = boto3.client("iam"), boto3.client("kinesis")
-    account = boto3.client("sts").get_caller_identity()["Account"]
+    iam, kinesis, sqs, dynamodb = map(boto3.client, ("iam", "kinesis", "sqs", "dynamodb"))
+    account, region = boto3.client("sts").get_caller_identity()["Account"], dynamodb.meta.region_name
     looks: list[tuple[str, str, Callable[[str], Any]]] = [
         *(("role", name, lambda name: iam.list_role_tags(RoleName=name)["Tags"]) for name in roles),
         *(
@@ -100,12 +104,30 @@ def refuse_foreign(
             for name in functions
         ),
         *(("stream", name, lambda name: kinesis.list_tags_for_stream(StreamName=name)["Tags"]) for name in streams),
+        *(
+            (
+                "table",
+                name,
+                lambda name: dynamodb.list_tags_of_resource(
+                    ResourceArn=f"arn:aws:dynamodb:{region}:{account}:table/{name}"
+                )["Tags"],
+            )
+            for name in tables
+        ),
+        *(
+            (
+                "queue",
+                name,
+                lambda name: sqs.list_queue_tags(QueueUrl=sqs.get_queue_url(QueueName=name)["QueueUrl"]).get("Tags"),
+            )
+            for name in queues
+        ),
     ]
     for kind, name, look in looks:
         try:
             found = look(name)
         except ClientError as error:
-            if error_code(error) in ("NoSuchEntity", "ResourceNotFoundException"):
+            if error_code(error) in NOT_FOUND:
                 continue
             raise
         if found not in (tags(notebook), tag_list(notebook)):

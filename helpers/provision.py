@@ -30,8 +30,9 @@ _EXISTS = {
     "ResourceConflictException",  # Lambda
     "ResourceInUseException",  # Kinesis, DynamoDB
 }
-_NOT_FOUND = {
+NOT_FOUND = {
     "404",  # S3, where the answer has no body
+    "AWS.SimpleQueueService.NonExistentQueue",
     "NoSuchBucket",
     "NoSuchEntity",
     "NoSuchKey",
@@ -43,6 +44,7 @@ _DESCRIBE: dict[str, tuple[str, dict[str, str]]] = {
     "create_function": ("get_function_configuration", {"FunctionName": "FunctionName"}),
     "create_model": ("get_model", {"restApiId": "restApiId", "name": "modelName"}),
     "create_role": ("get_role", {"RoleName": "RoleName"}),
+    "create_table": ("describe_table", {"TableName": "TableName"}),
     "create_stage": ("get_stage", {"restApiId": "restApiId", "stageName": "stageName"}),
     "create_usage_plan_key": ("get_usage_plan_key", {"usagePlanId": "usagePlanId", "keyId": "keyId"}),
     "put_method": (
@@ -91,7 +93,7 @@ def _look(find: Callable[[], Any]) -> Any:
     try:
         return find()
     except ClientError as error:
-        if error_code(error) in _NOT_FOUND:
+        if error_code(error) in NOT_FOUND:
             return None
         raise
 
@@ -175,7 +177,7 @@ def delete_quietly(delete: Callable[..., Any], **kwargs: Any) -> bool:
     try:
         delete(**kwargs)
     except ClientError as error:
-        if error_code(error) not in _NOT_FOUND:
+        if error_code(error) not in NOT_FOUND:
             raise
         return False
     return True
@@ -198,7 +200,7 @@ def empty_bucket(s3: Any, bucket: str) -> int:
                     raise RuntimeError(f"{bucket}: {errors[0]['Key']} was not deleted: {errors[0]['Message']}")
                 deleted += len(objects)
     except ClientError as error:
-        if error_code(error) not in _NOT_FOUND:
+        if error_code(error) not in NOT_FOUND:
             raise
     return deleted
 

@@ -18,7 +18,7 @@ import boto3
 from botocore.exceptions import ClientError
 
 from .lab import Lab, LabError
-from .rows import Selection, read_rows
+from .rows import Selection, read_rows, source_name
 
 Row = dict[str, Any]
 
@@ -113,12 +113,35 @@ def object_rows(bucket: str, prefix: str) -> Iterator[Row]:
                 yield json.loads(line)
 
 
+def table_rows(table: str, source: str) -> Iterator[Row]:
+    """Every invoice line of a DynamoDB table that comes from this source: its RowId begins so. Headers are left out."""
+    pages = (
+        boto3.client("dynamodb")
+        .get_paginator("scan")
+        .paginate(
+            TableName=table,
+            ProjectionExpression="RowId, Quantity, UnitPrice",
+            FilterExpression="begins_with(RowId, :source)",
+            ExpressionAttributeValues={":source": {"S": f"{source}:"}},
+            ConsistentRead=True,
+        )
+    )
+    for page in pages:
+        for item in page["Items"]:
+            yield {
+                "RowId": item["RowId"]["S"],
+                "Quantity": Decimal(item["Quantity"]["N"]),
+                "UnitPrice": item["UnitPrice"]["N"],
+            }
+
+
 def stages(lab: Lab) -> dict[str, dict[str, Any]]:
     """Rows and revenue (an exact decimal string) of every stage that has run in this lab."""
     readers: dict[str, tuple[str, Callable[[dict[str, str]], Iterator[Row]]]] = {
         "client": ("02", lambda o: sent_rows(o["csv"], int(o["rows"]), o.get("refused"))),
         "kinesis": ("02", lambda o: stream_rows(o["stream"])),
         "raw_storage": ("03", lambda o: object_rows(o["bucket"], o["prefix"])),
+        "dynamodb": ("04", lambda o: table_rows(o["invoices_table"], source_name(lab.outputs("02")["csv"]))),
     }
     result = {}
     for name, (stage, read) in readers.items():
