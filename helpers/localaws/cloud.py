@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 import orjson
 
-from . import auth, embedded_metrics, permissions, protocols
+from . import auth, embedded_metrics, permissions, protocols, website
 from .actions import needed
 from .event_sources import EventSources, Needs
 from .gateway import Gateway
@@ -43,6 +43,7 @@ REFUSED = {
         "CreateGlobalTable", "ExportTableToPointInTime", "EnableKinesisStreamingDestination", "ExecuteStatement",
         "BatchExecuteStatement", "ExecuteTransaction", "PutResourcePolicy",
     },
+    "s3": {"PutBucketCors"},
     "sns": {"CreatePlatformApplication"},
     "logs": {"PutSubscriptionFilter", "StartLiveTail", "StartQuery"},
     "iam": {"PutRolePermissionsBoundary", "PutUserPermissionsBoundary"},
@@ -98,7 +99,10 @@ class Cloud:
 
     def handle(self, request: Request) -> Response | Awaitable[Response]:
         host = request.headers.get("host", "")
-        if host not in self.hosts:  # a page that found this port through a name of its own (DNS rebinding)
+        bucket = host.removesuffix(f".localhost:{self.port}")
+        if (
+            host not in self.hosts and bucket == host
+        ):  # a page that found this port through a name of its own (DNS rebinding)
             return Response(
                 421,
                 b'{"message": "This host name is not served here."}',
@@ -111,6 +115,9 @@ class Cloud:
                 b'{"message": "Pages from elsewhere are not served."}',
                 {"Content-Type": "application/json"},
             )
+        if bucket != host:  # nothing but the website is served under its name
+            self.last_used = time.monotonic()
+            return self.on_moto(website.serve, bucket, request, stores.site, self._object)
         if request.path == HEALTH:
             return Response(200, b"{}", {"Content-Type": "application/json"})
         self.last_used = time.monotonic()
@@ -176,6 +183,7 @@ class Cloud:
         changes, region = not call.operation.startswith(_READ_ONLY), signed.region
         if call.operation == "PutBucketPolicy":
             permissions.check_policy(request.body, "MalformedPolicy")
+            await self._refuse_public(call, request, signed)
         if call.service == "lambda" and call.operation in ("CreateFunction", "UpdateFunctionConfiguration"):
             await self._check_function(params, region, call.uri.get("FunctionName"))
         if call.service == "logs":
@@ -389,6 +397,29 @@ class Cloud:
         except (KeyError, TypeError, ValueError):  # not an iterator of this lab: Kinesis will say so
             return None
         return f"arn:aws:kinesis:{region}:{ACCOUNT_ID}:stream/{name}"
+
+    async def _refuse_public(self, call: Call, request: Request, signed: auth.Signed) -> None:
+        """https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-control-block-public-access.html"""
+        bucket = call.uri["Bucket"]
+        if not permissions.is_public(orjson.loads(request.body)):
+            return
+        if await self.on_moto(stores.blocks_public, bucket, "block_public_policy"):
+            why = "public policies are prevented by the BlockPublicPolicy setting in S3 Block Public Access."
+            what = f'perform: s3:PutBucketPolicy on resource: "arn:aws:s3:::{bucket}"'
+            raise AwsError(
+                "AccessDenied", f"User: {signed.principal.arn} is not authorized to {what} because {why}", 403
+            )
+
+    # Websites
+
+    def _object(self, bucket: str, key: str, request: Request) -> Response:
+        """S3's answer to GetObject or HeadObject; on the moto thread, when the website has seen that it may."""
+        call = Call(
+            "s3", "GetObject" if request.method == "GET" else "HeadObject", "s3", {"Bucket": bucket, "Key": key}
+        )
+        signed = auth.Signed(auth.Principal(auth.ROOT, ""), "", "us-east-1", "s3")
+        headers = {"host": f"127.0.0.1:{self.port}", **request.headers}
+        return self._loading.result()(call, {}, Request(request.method, request.path, "", headers), signed)
 
     # Upkeep
 

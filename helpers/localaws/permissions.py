@@ -229,3 +229,35 @@ def service_allowed(document: dict[str, Any] | None, service: str, action: str, 
     statements = compile_policy(document) if document else ()
     hits = [s for s in statements if s.matches(action, resource, context, (service, "*"))]
     return bool(hits) and all(s.allow for s in hits)
+
+
+def anyone_allowed(document: dict[str, Any] | None, action: str, resource: str) -> bool:
+    """Whether a resource policy lets in who does not sign.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/WebsiteAccessPermissionsReqd.html
+    """
+    statements = compile_policy(document) if document else ()
+    hits = [s for s in statements if s.matches(action, resource, {"aws:securetransport": "false"}, ("*",))]
+    return bool(hits) and all(s.allow for s in hits)
+
+
+# A condition on one of these, with fixed values, keeps a policy for everyone from being public.
+_NARROWING = {"aws:principalaccount", "aws:principalarn", "aws:sourceaccount", "aws:sourcearn"}
+
+
+def is_public(document: dict[str, Any]) -> bool:
+    """What S3 takes for a public policy.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-control-block-public-access.html#access-control-block-public-access-policy-status
+    """
+    return any(
+        s.allow
+        and "*" in (s.principals or ())
+        and not any(
+            key in _NARROWING
+            and not operator.startswith(("Null", "StringNot", "ArnNot"))
+            and "*" not in "".join(wanted)
+            for operator, key, wanted in s.conditions
+        )
+        for s in compile_policy(document)
+    )

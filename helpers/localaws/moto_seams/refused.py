@@ -14,6 +14,7 @@ import re
 import time
 from datetime import datetime
 from typing import Any
+from xml.etree import ElementTree
 
 from ..protocols import Call
 from ..types import AwsError, Request
@@ -31,6 +32,7 @@ def check(call: Call, parameters: dict[str, Any], request: Request) -> None:
             rule(parameters, call, request)
     if call.service == "s3":
         _object(call, request)
+        _grants(call, request)
 
 
 def _bucket(parameters: dict[str, Any], call: Call, request: Request) -> None:
@@ -61,6 +63,36 @@ def _objects(parameters: dict[str, Any], call: Call, request: Request) -> None:
     if request.body.count(b"<Key>") > 1000:
         text = "The XML you provided was not well-formed or did not validate against our published schema"
         raise AwsError("MalformedXML", text)
+
+
+def _website(parameters: dict[str, Any], call: Call, request: Request) -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketWebsite.html"""
+    try:
+        tags = [element.tag.rpartition("}")[2] for element in ElementTree.fromstring(request.body).iter()]
+        suffix = next(
+            (e.text or "" for e in ElementTree.fromstring(request.body).iter() if e.tag.endswith("Suffix")), "x"
+        )
+    except ElementTree.ParseError:
+        raise AwsError("MalformedXML", "The XML you provided was not well-formed.") from None
+    if "RoutingRules" in tags:
+        raise AwsError("NotImplemented", "The local AWS has no routing rules for websites.", 501)
+    if not {"IndexDocument", "RedirectAllRequestsTo"} & set(tags):
+        text = "A value for IndexDocument Suffix must be provided if RedirectAllRequestsTo is empty"
+        raise AwsError("InvalidArgument", text, ArgumentName="IndexDocument", ArgumentValue="null")
+    if not suffix or "/" in suffix:
+        raise AwsError("InvalidArgument", "The IndexDocument Suffix is not well formed", ArgumentValue=suffix)
+
+
+def _grants(call: Call, request: Request) -> None:
+    """A bucket's owner owns its objects and access lists are off, as for every new bucket on AWS.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/about-object-ownership.html
+    """
+    acl = request.headers.get("x-amz-acl", "")
+    if acl.startswith(("public", "authenticated")) or any(h.startswith("x-amz-grant-") for h in request.headers):
+        raise AwsError("AccessControlListNotSupported", "The bucket does not allow ACLs")
+    if call.operation in ("PutBucketAcl", "PutObjectAcl") and b"/groups/global/" in request.body:
+        raise AwsError("AccessControlListNotSupported", "The bucket does not allow ACLs")
 
 
 def _notification(parameters: dict[str, Any], call: Call, request: Request) -> None:
@@ -155,6 +187,7 @@ _RULES = {
     ("s3", "CreateBucket"): _bucket,
     ("s3", "DeleteObjects"): _objects,
     ("s3", "PutBucketNotificationConfiguration"): _notification,
+    ("s3", "PutBucketWebsite"): _website,
     ("sqs", "SendMessage"): _message,
     ("sqs", "SendMessageBatch"): _message,
     ("sns", "Publish"): _publish,

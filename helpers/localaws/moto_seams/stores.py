@@ -6,15 +6,28 @@ import json
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
+from xml.etree import ElementTree
 
-from ..types import ACCOUNT_ID
+from ..types import ACCOUNT_ID, AwsError
+from ..website import Site
 
 
 def install() -> None:
-    """Who may do what with a bucket is decided before moto is asked; it would apply every denial to everyone."""
-    from moto.iam.access_control import PermissionResult
-    from moto.s3.models import FakeBucket
+    """Who may do what with a bucket is decided before moto is asked; it would apply every denial to everyone.
 
+    A new bucket blocks all public access, as on AWS since April 2023; moto's has no such block.
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-control-block-public-access.html
+    """
+    from moto.iam.access_control import PermissionResult
+    from moto.s3.models import FakeBucket, PublicAccessBlock
+
+    made = FakeBucket.__init__
+
+    def init(self: Any, *args: Any, **kwargs: Any) -> None:
+        made(self, *args, **kwargs)
+        self.public_access_block = PublicAccessBlock("true", "true", "true", "true")
+
+    setattr(FakeBucket, "__init__", init)  # noqa: B010
     setattr(FakeBucket, "get_permission", lambda self, action, resource: PermissionResult.PERMITTED)  # noqa: B010
 
 
@@ -52,6 +65,33 @@ def bucket_policy(bucket: str) -> dict[str, Any] | None:
         return None
     document: dict[str, Any] = json.loads(stored.policy)
     return document
+
+
+def blocks_public(bucket: str, setting: str) -> bool:
+    """Whether a bucket's public access block has this setting on: "block_public_policy", "restrict_public_buckets"."""
+    from moto.s3.models import s3_backends
+
+    stored = s3_backends[ACCOUNT_ID]["aws"].buckets.get(bucket)
+    block = stored.public_access_block if stored else None
+    return block is not None and str(getattr(block, setting)).lower() == "true"
+
+
+def site(bucket: str) -> Site:
+    """A bucket as a website; raises AwsError NoSuchBucket or NoSuchWebsiteConfiguration."""
+    from moto.s3.models import s3_backends
+
+    stored = s3_backends[ACCOUNT_ID]["aws"].buckets.get(bucket)
+    if stored is None:
+        raise AwsError("NoSuchBucket", "The specified bucket does not exist", 404, BucketName=bucket)
+    if not stored.website_configuration:
+        text = "The specified bucket does not have a website configuration"
+        raise AwsError("NoSuchWebsiteConfiguration", text, 404, BucketName=bucket)
+    told = {e.tag.rpartition("}")[2]: e.text or "" for e in ElementTree.fromstring(stored.website_configuration).iter()}
+    redirect = (
+        f"{told['Protocol'] + ':' if 'Protocol' in told else ''}//{told['HostName']}" if "HostName" in told else None
+    )
+    restricted = blocks_public(bucket, "restrict_public_buckets")
+    return Site(told.get("Suffix", ""), told.get("Key"), redirect, bucket_policy(bucket), restricted)
 
 
 def put_object(bucket: str, key: str, body: bytes) -> None:
