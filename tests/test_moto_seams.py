@@ -20,10 +20,10 @@ import botocore.parsers
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from seeded import seeded
+from seeded import SEED, seeded
 from test_protocols import SESSION, serialized
 
-from helpers.localaws import auth, permissions, protocols
+from helpers.localaws import auth, permissions, protocols, website
 from helpers.localaws.moto_seams import apis, app, dynamodb, identities, lambdas, stores
 from helpers.localaws.types import ACCOUNT_ID, ApiKey, AwsError, Request, Response
 
@@ -993,3 +993,120 @@ def test_any_number_is_taken_by_boto3_or_refused(text: str) -> None:
 def test_the_seams_change_moto_once(moto: app.Moto) -> None:
     """Loading twice, as tests do, must not wrap what is wrapped."""
     assert app.load() is moto
+
+
+# dynamodb_queries: a query looks at its partition, and answers as if it had looked at everything
+
+
+def test_queries_find_what_is_there_whatever_was_written_before(do: Do) -> None:
+    """Puts, updates that move an item in the index, deletes, cancelled transactions; the index is asked all along."""
+    import random
+
+    names = {"AttributeDefinitions": [{"AttributeName": n, "AttributeType": "S"} for n in ("a", "b", "x", "y")]}
+    keys = [{"AttributeName": "a", "KeyType": "HASH"}, {"AttributeName": "b", "KeyType": "RANGE"}]
+    index = {
+        "IndexName": "i",
+        "KeySchema": [{"AttributeName": "x", "KeyType": "HASH"}, {"AttributeName": "y", "KeyType": "RANGE"}],
+        "Projection": {"ProjectionType": "ALL"},
+    }
+    table = {"TableName": "q", "KeySchema": keys, "BillingMode": "PAY_PER_REQUEST", "GlobalSecondaryIndexes": [index]}
+    do("dynamodb", "CreateTable", **table, **names)
+    chance = random.Random(SEED)
+    print(f"WORKBOOK_SEED={SEED}")
+
+    def put(**item: str) -> dict[str, Any]:
+        return {"Put": {"TableName": "q", "Item": {name: {"S": value} for name, value in item.items()}}}
+
+    def query(**parameters: Any) -> list[Any]:
+        found: list[Any] = []
+        start: dict[str, Any] = {}
+        while True:
+            page = do("dynamodb", "Query", TableName="q", Limit=3, **parameters, **start)
+            found += page["Items"]
+            if "LastEvaluatedKey" not in page:
+                return found
+            start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+
+    for step in range(120):
+        key = {"a": chance.choice("123"), "b": chance.choice("1234")}
+        where = {name: {"S": value} for name, value in key.items()}
+        place = chance.choice([{}, {"x": chance.choice("uvw"), "y": chance.choice("123")}, {"x": chance.choice("uvw")}])
+        kind = chance.randrange(4)
+        if kind == 0:
+            do("dynamodb", "PutItem", TableName="q", Item=put(**key, **place)["Put"]["Item"])
+        elif kind == 1:
+            do("dynamodb", "DeleteItem", TableName="q", Key=where)
+        elif kind == 2:
+            given = {
+                "ExpressionAttributeValues": {":x": {"S": chance.choice("uvw")}, ":y": {"S": chance.choice("123")}}
+            }
+            change = {"UpdateExpression": "SET x = :x, y = :y", **given} if place else {"UpdateExpression": "REMOVE x"}
+            do("dynamodb", "UpdateItem", TableName="q", Key=where, **change)
+        else:
+            never = {
+                "TableName": "q",
+                "Key": where | {"a": {"S": "none"}},
+                "ConditionExpression": "attribute_exists(a)",
+            }
+            with pytest.raises(Refusal, match="TransactionCanceled"):
+                do("dynamodb", "TransactWriteItems", TransactItems=[put(**key, **place), {"ConditionCheck": never}])
+        there = do("dynamodb", "Scan", TableName="q")["Items"]
+        for a in "123":
+            wanted = sorted((i for i in there if i["a"]["S"] == a), key=lambda i: i["b"]["S"])
+            by_table = {"KeyConditionExpression": "a = :a", "ExpressionAttributeValues": {":a": {"S": a}}}
+            assert query(**by_table) == wanted, step
+        for x in "uvw":
+            wanted = sorted((i for i in there if i.get("x") == {"S": x} and "y" in i), key=lambda i: i["y"]["S"])
+            by_index = {"KeyConditionExpression": "x = :x", "ExpressionAttributeValues": {":x": {"S": x}}}
+            found = query(IndexName="i", ScanIndexForward=False, **by_index)
+            assert [i["y"] for i in found] == [i["y"] for i in reversed(wanted)], step
+            assert sorted(map(str, found)) == sorted(map(str, wanted)), step
+
+
+def test_a_query_costs_the_same_in_a_large_table(do: Do) -> None:
+    table(do)
+
+    def cost() -> float:
+        best = 1e9
+        for _ in range(3):
+            start = time.process_time()
+            for i in range(20):
+                condition = {"KeyConditionExpression": "a = :a", "ExpressionAttributeValues": {":a": {"S": f"x{i}"}}}
+                do("dynamodb", "Query", TableName="t", **condition)
+            best = min(best, time.process_time() - start)
+        return best
+
+    for i in range(20):
+        do("dynamodb", "PutItem", TableName="t", Item={"a": {"S": f"x{i}"}})
+    small = cost()
+    for i in range(1500):
+        do("dynamodb", "PutItem", TableName="t", Item={"a": {"S": f"more{i}"}})
+    assert cost() < 3 * small
+
+
+# stores: what a website is, and what a new bucket is
+
+
+def test_a_website_is_what_the_bucket_was_told(do: Do) -> None:
+    do("s3", "CreateBucket", Bucket="bkt")
+    with pytest.raises(AwsError, match="NoSuchWebsiteConfiguration"):
+        stores.site("bkt")
+    with pytest.raises(AwsError, match="NoSuchBucket"):
+        stores.site("none")
+    do(
+        "s3",
+        "PutBucketWebsite",
+        Bucket="bkt",
+        WebsiteConfiguration={"IndexDocument": {"Suffix": "i.html"}, "ErrorDocument": {"Key": "e.html"}},
+    )
+    assert stores.site("bkt") == website.Site("i.html", "e.html", None, None, True)
+    to = {"RedirectAllRequestsTo": {"HostName": "example.com"}}
+    do("s3", "PutBucketWebsite", Bucket="bkt", WebsiteConfiguration=to)
+    assert stores.site("bkt").redirect == "//example.com"
+
+
+def test_a_new_bucket_blocks_public_access(do: Do) -> None:
+    do("s3", "CreateBucket", Bucket="bkt")
+    assert stores.blocks_public("bkt", "block_public_policy") and stores.blocks_public("bkt", "restrict_public_buckets")
+    do("s3", "DeletePublicAccessBlock", Bucket="bkt")
+    assert not stores.blocks_public("bkt", "block_public_policy")

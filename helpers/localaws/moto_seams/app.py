@@ -20,7 +20,7 @@ import botocore.validate
 from ..auth import Signed
 from ..protocols import SERVICES, Call, model
 from ..types import ACCOUNT_ID, AwsError, Request, Response
-from . import apis, dynamodb, dynamodb_capacity, dynamodb_rules, identities, lambdas, refused, stores
+from . import apis, dynamodb, dynamodb_capacity, dynamodb_queries, dynamodb_rules, identities, lambdas, refused, stores
 
 # moto reads these while it is imported: AWS's managed policies exist (AWSLambdaBasicExecutionRole …), it opens every
 # cross-origin door by default, which is this lab's own business, and a header may name another account.
@@ -45,6 +45,7 @@ def load() -> Moto:
 
     apis.install()
     dynamodb.install()
+    dynamodb_queries.install()
     dynamodb_rules.install()
     dynamodb_capacity.install()
     lambdas.install()

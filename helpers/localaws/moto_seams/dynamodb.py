@@ -10,6 +10,7 @@ from typing import Any
 
 from ..protocols import Call
 from ..types import AwsError
+from . import dynamodb_queries
 
 _NUMBER = re.compile(r"[+-]?(\d*)\.?(\d*)([eE][+-]?\d{1,9})?", re.ASCII)
 
@@ -93,11 +94,11 @@ def _touched(backend: Any, transact_items: list[dict[str, Any]]) -> Iterator[Cal
         place, key, parent = table.items, DynamoType(keys[0]), None
         if table.has_range_key:
             parent, place, key = (table.items, key), table.items.get(key, {}), DynamoType(keys[1])
-        yield _restorer(parent, place, key, table.stream_shard)
+        yield _restorer(table, parent, place, key)
 
 
-def _restorer(parent: Any, place: Any, key: Any, stream: Any) -> Callable[[], None]:
-    before = copy.deepcopy(place.get(key))
+def _restorer(table: Any, parent: Any, place: Any, key: Any) -> Callable[[], None]:
+    before, stream = copy.deepcopy(place.get(key)), table.stream_shard
     in_stream = len(stream.items) if stream else 0
 
     def restore() -> None:
@@ -108,6 +109,7 @@ def _restorer(parent: Any, place: Any, key: Any, stream: Any) -> Callable[[], No
             holder.pop(key, None)
             if parent and not holder:
                 parent[0].pop(parent[1])
+        dynamodb_queries.changed(table, *((parent[1], key) if parent else (key, None)))
         if stream:
             del stream.items[in_stream:]
 
