@@ -672,6 +672,8 @@ def test_logs_are_written_in_order(do: Do) -> None:
     stores.write_logs(REGION, "/g", "s", [(now, "b"), (now - 5, "a")])
     stores.write_logs(REGION, "/g", "s", [(now + 1, "c")])
     assert stores.has_log_group(REGION, "/g")
+    assert stores.has_log_stream(REGION, "/g", "s")
+    assert not stores.has_log_stream(REGION, "/g", "t") and not stores.has_log_stream(REGION, "/h", "s")
     events = do("logs", "GetLogEvents", logGroupName="/g", logStreamName="s", startFromHead=True)["events"]
     assert [(e["message"], e["timestamp"] - now) for e in events] == [("a", -5), ("b", 0), ("c", 1)]
 
@@ -682,6 +684,8 @@ def test_buckets(do: Do) -> None:
     do("s3", "PutBucketPolicy", Bucket="bkt", Policy=ALLOW)
     assert stores.bucket_policy("bkt") == json.loads(ALLOW)
     stores.put_object("bkt", "a/b", b"abc")
+    with pytest.raises(AwsError, match="NoSuchBucket"):
+        stores.put_object("none", "a/b", b"abc")
     assert do("s3", "GetObject", Bucket="bkt", Key="a/b")["Body"] == b"abc"
 
 

@@ -89,6 +89,11 @@ def _needed(call: Call, params: dict[str, Any], request: Request, region: str, s
     elif service == "iam":
         context = {"iam:awsservicename": params["AWSServiceName"]} if "AWSServiceName" in params else {}
         yield f"iam:{operation}", _iam(params), context
+    elif service == "firehose":
+        stream = params.get("DeliveryStreamName")
+        yield f"firehose:{operation}", f"arn:aws:firehose:{here}:deliverystream/{stream}" if stream else "*", {}
+        for role in _roles(params):
+            yield "iam:PassRole", role, {"iam:passedtoservice": "firehose.amazonaws.com"}
     elif service == "apigateway":
         yield f"apigateway:{request.method}", f"arn:aws:apigateway:{region}::{request.path}", {}
     else:
@@ -97,6 +102,14 @@ def _needed(call: Call, params: dict[str, Any], request: Request, region: str, s
         for name in [stream_arn] if stream_arn else _names(service, operation, params):
             action = operation.removesuffix("Batch") if service in ("sqs", "sns") else operation
             yield f"{prefix}:{action}", name.format(here=here) if name else "*", context
+
+
+def _roles(value: Any) -> set[str]:
+    """The roles that a configuration names, wherever it does."""
+    if not isinstance(value, dict):
+        return set()
+    found = {role for part in value.values() for role in _roles(part)}
+    return found | {str(value["RoleARN"])} if "RoleARN" in value else found
 
 
 def _names(service: str, operation: str, params: dict[str, Any]) -> list[str]:

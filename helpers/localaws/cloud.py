@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 import orjson
 
-from . import auth, embedded_metrics, permissions, protocols, website
+from . import auth, embedded_metrics, firehose, permissions, protocols, website
 from .actions import needed
 from .event_sources import EventSources, Needs
 from .gateway import Gateway
@@ -87,7 +87,18 @@ class Cloud:
         needs = Needs(self.kinesis, self._function, invoke, self._role_allowed, self._deliver)
         self.sources = EventSources(needs)
         self.gateway = Gateway(self._stage, self._invoke_for_gateway, self._authorize_api, log=_LOG.info)
+        self.firehose = firehose.Firehose(
+            firehose.Needs(
+                self.kinesis,
+                lambda role, arn: self.on_moto(identities.trusts, role, "firehose.amazonaws.com", arn),
+                self._role_allowed,
+                partial(self.on_moto, stores.put_object),
+                self._copy_for_firehose,
+                self._log_for_firehose,
+            )
+        )
         self.rooms: dict[str, Room] = {}  # services that are answered neither by moto nor above, by signing name
+        self.rooms["firehose"] = self._firehose
         self._deployments: dict[str, dict[str, ApiSnapshot]] = {}
         self._functions: dict[tuple[str, str | None, str], Function] = {}
         self._permissions: dict[tuple[str, str], bool] = {}
@@ -350,6 +361,21 @@ class Cloud:
         elif service == "s3":
             await self.on_moto(stores.put_object, destination.rpartition(":")[2], key, body)
 
+    # Firehose
+
+    async def _firehose(self, call: Call, params: dict[str, Any], request: Request, signed: auth.Signed) -> Response:
+        return _json(await self.firehose.call(call.operation, params, signed.region))
+
+    def _log_for_firehose(self, region: str, group: str, stream: str, message: str) -> None:
+        def write() -> None:
+            if stores.has_log_stream(region, group, stream):
+                stores.write_logs(region, group, stream, [(int(time.time() * 1000), message)])
+
+        self._in_background(write)
+
+    async def _copy_for_firehose(self, load: firehose.Load) -> None:
+        raise AwsError("Redshift.ConnectionFailed", "")
+
     # API Gateway
 
     async def _stage(self, api_id: str, name: str) -> Stage | None:
@@ -433,12 +459,15 @@ class Cloud:
                 self._in_background(stores.put_metrics, region, "AWS/Kinesis", data)
             for region, data in self.sources.drain_metrics():
                 self._in_background(stores.put_metrics, region, "AWS/Lambda", data)
+            for region, data in self.firehose.drain_metrics():
+                self._in_background(stores.put_metrics, region, "AWS/Firehose", data)
             if tick % 60 == 0:
                 self.kinesis.trim()
 
     async def close(self) -> None:
         self._upkeep.cancel()
         await self.sources.close()
+        await self.firehose.close()
         await self.runtime.close()
         self._moto_thread.shutdown(wait=True, cancel_futures=True)
 

@@ -226,6 +226,8 @@ class Policies:
 def service_allowed(document: dict[str, Any] | None, service: str, action: str, resource: str, source_arn: str) -> bool:
     """Whether a resource policy lets an AWS service (say apigateway.amazonaws.com) in, for this source."""
     context = {"aws:sourcearn": source_arn, "aws:sourceaccount": ACCOUNT_ID}
+    if service == "firehose.amazonaws.com":  # https://docs.aws.amazon.com/firehose/latest/dev/controlling-access.html
+        context["sts:externalid"] = ACCOUNT_ID
     statements = compile_policy(document) if document else ()
     hits = [s for s in statements if s.matches(action, resource, context, (service, "*"))]
     return bool(hits) and all(s.allow for s in hits)

@@ -25,6 +25,7 @@ from .types import AwsError, Request, Response
 SERVICES = {
     "apigateway": "apigateway",
     "dynamodb": "dynamodb",
+    "firehose": "firehose",
     "iam": "iam",
     "kinesis": "kinesis",
     "lambda": "lambda",

@@ -49,6 +49,14 @@ def write_logs(region: str, group: str, stream: str, events: Sequence[tuple[int,
     backend.put_log_events(group, stream, [{"timestamp": at, "message": text} for at, text in ordered])
 
 
+def has_log_stream(region: str, group: str, stream: str) -> bool:
+    """Whether a log group is there, and has that stream."""
+    from moto.logs.models import logs_backends
+
+    found = logs_backends[ACCOUNT_ID][region].groups.get(group)
+    return found is not None and stream in found.streams
+
+
 def has_log_group(region: str, group: str) -> bool:
     """Whether a log group is there."""
     from moto.logs.models import logs_backends
@@ -95,10 +103,14 @@ def site(bucket: str) -> Site:
 
 
 def put_object(bucket: str, key: str, body: bytes) -> None:
-    """Stores an object, as a service does in its customer's bucket."""
+    """Stores an object, as a service does in its customer's bucket; raises AwsError NoSuchBucket."""
+    from moto.s3.exceptions import MissingBucket
     from moto.s3.models import s3_backends
 
-    s3_backends[ACCOUNT_ID]["aws"].put_object(bucket, key, body)
+    try:
+        s3_backends[ACCOUNT_ID]["aws"].put_object(bucket, key, body)
+    except MissingBucket:
+        raise AwsError("NoSuchBucket", "The specified bucket does not exist", 404) from None
 
 
 def send_message(queue_arn: str, body: str) -> None:
