@@ -106,7 +106,7 @@ _IAM = ("IAM: every part may do its one job, and no more", "02")
 
 
 @contextmanager
-def _own_style() -> Generator[None]:
+def own_style() -> Generator[None]:
     """Whatever the reader has set in matplotlib changes no picture of ours, and ours change none of theirs."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
@@ -114,7 +114,7 @@ def _own_style() -> Generator[None]:
         yield
 
 
-@_own_style()
+@own_style()
 def platform_map(lit: str | None = None) -> Picture:
     """The platform with what one notebook builds lit up; earlier notebooks' parts are filled, later ones'
     empty.
@@ -145,7 +145,7 @@ def platform_map(lit: str | None = None) -> Picture:
             edge = SOFT if colour == TO_COME else colour
             axes.plot(x - 0.12, 4.78, "s", markersize=8, color=colour, markeredgecolor=edge, markeredgewidth=0.8)
             axes.text(x, 4.79, words, color=SOFT, fontsize=8.5, va="center")
-    return _picture(figure, _describe_map(lit))
+    return picture(figure, _describe_map(lit))
 
 
 def _describe_map(lit: str | None) -> str:
@@ -218,7 +218,7 @@ def _arrow(axes: Any, start: _Box, end: _Box) -> None:
     )
 
 
-@_own_style()
+@own_style()
 def bars(
     values: Mapping[str, Number] | pd.Series | pd.DataFrame,
     *,
@@ -272,7 +272,7 @@ def bars(
             color=HERE,
             fontsize=8.5,
         )
-    return _picture(figure, _describe_bars(table, title, unit, limit))
+    return picture(figure, _describe_bars(table, title, unit, limit))
 
 
 def _describe_bars(table: pd.DataFrame, title: str, unit: str, limit: tuple[str, Number] | None) -> str:
@@ -285,7 +285,7 @@ def _describe_bars(table: pd.DataFrame, title: str, unit: str, limit: tuple[str,
     return f"{text} A line marks {limit[0]}: {_text(limit[1], unit)}." if limit else text
 
 
-@_own_style()
+@own_style()
 def steps(values: Mapping[Any, Number] | pd.Series | pd.DataFrame, *, title: str, x: str, unit: str = "") -> Picture:
     """Numbers that change at moments, as stairs: rows arrived by second, orders by day.
 
@@ -316,7 +316,7 @@ def steps(values: Mapping[Any, Number] | pd.Series | pd.DataFrame, *, title: str
     axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))
     _frame(axes, left=True, bottom=True)
     lines = [_describe_line(table[column], str(column), x, unit, len(table.columns) > 1) for column in table]
-    return _picture(figure, f"{title}. Steps. {' '.join(lines)}")
+    return picture(figure, f"{title}. Steps. {' '.join(lines)}")
 
 
 def _describe_line(line: pd.Series, name: str, x: str, unit: str, named: bool) -> str:
@@ -358,11 +358,11 @@ def _frame(axes: Any, **sides: bool) -> None:
         axes.spines[side].set_visible(sides.get(side, False))
 
 
-def _picture(figure: Figure, alt: str) -> Picture:
+def picture(figure: Figure, alt: str, colours: int = 64) -> Picture:
     """Render it: the same figure gives the same bytes. Few colours are in it, so a palette makes the file small."""
     canvas: Any = FigureCanvasAgg(figure)
     canvas.draw()
     pixels = Image.frombytes("RGBA", canvas.get_width_height(), bytes(canvas.buffer_rgba())).convert("RGB")
     file = io.BytesIO()
-    pixels.quantize(64, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
+    pixels.quantize(colours, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
     return Picture(file.getvalue(), alt, pixels.width // 2)

@@ -16,6 +16,7 @@ import pytest
 from lxml import etree
 
 from helpers import tableau
+from helpers.dashboard import dashboard
 from helpers.lab import SAMPLE
 from helpers.rows import read_rows
 from tests import tableau_schema
@@ -31,7 +32,7 @@ def sales(csv: str | Path = SAMPLE) -> pd.DataFrame:
             "row_id": row["RowId"],
             "invoice_no": row["InvoiceNo"],
             "stock_code": row["StockCode"],
-            "description": row["Description"],
+            "product": row["Description"],
             "customer_id": row["CustomerID"],
             "country": row["Country"],
             "invoiced_at": dt.datetime.fromisoformat(row["InvoiceDate"]),
@@ -232,3 +233,46 @@ class TestLiveConnection:
         opened = document_api().Datasource.from_file(str(path))
         assert [(c.server, c.port, c.dbname) for c in opened.connections] == [("workbook.example", "5439", "retail")]
         assert set(NAMES) <= {name.strip("[]") for name in opened.fields}
+
+
+class TestSheets:
+    """What a sheet asks, next to the same worked out in pandas."""
+
+    @staticmethod
+    def asked(extract: Path, name: str) -> list[dict[str, Any]]:
+        (sheet,) = [sheet for sheet in tableau.SHEETS if sheet.name == name]
+        return tableau.query_extract(extract, sheet.sql)
+
+    def test_countries_are_ranked_by_revenue(self, extract: Path, rows: pd.DataFrame) -> None:
+        sums = rows.groupby("country")["revenue"].sum()
+        expected = sorted(sums.items(), key=lambda pair: (-pair[1], pair[0]))[:10]
+        assert [(mark["y"], mark["x"]) for mark in self.asked(extract, "Revenue by country")] == expected
+
+    def test_an_invoice_counts_as_one_order(self, extract: Path, rows: pd.DataFrame) -> None:
+        sold = rows[~rows["is_return"]]
+        weekday = (sold["invoiced_at"].dt.weekday + 1) % 7  # from Monday as 0 to Sunday as 0
+        expected = sold.groupby([sold["invoiced_at"].dt.hour, weekday])["invoice_no"].nunique().to_dict()
+        found = {(m["x"], m["y"]): m["color"] for m in self.asked(extract, "Orders by hour and weekday")}
+        assert {place: count for place, count in found.items() if count} == expected
+
+    def test_customers_come_back_counted_from_their_first_month(self, extract: Path, rows: pd.DataFrame) -> None:
+        sold = rows[~rows["is_return"] & rows["customer_id"].notna()]
+        month = sold["invoiced_at"].dt.year * 12 + sold["invoiced_at"].dt.month
+        first = month.groupby(sold["customer_id"]).transform("min")
+        expected = sold.groupby([first, month - first])["customer_id"].nunique().to_dict()
+        marks = [mark for mark in self.asked(extract, "Customers who come back") if mark["color"]]
+        found = {(mark["y"].year * 12 + mark["y"].month, mark["x"]): mark["color"] for mark in marks}
+        assert found == expected
+
+    def test_the_returned_share_is_of_what_was_sold(self, extract: Path, rows: pd.DataFrame) -> None:
+        month = rows["invoiced_at"].dt.strftime("%Y-%m")
+        back = rows[rows["is_return"]].groupby(month)["revenue"].sum()
+        sold = rows[~rows["is_return"]].groupby(month)["revenue"].sum()
+        found = {f"{m['x']:%Y-%m}": m["y"] for m in self.asked(extract, "Returned share by month")}
+        for name, amount in sold.items():
+            assert found[name] == pytest.approx(float(-back.get(name, Decimal(0)) / amount))
+
+    def test_the_drawing_tells_every_sheet(self, extract: Path) -> None:
+        drawn = dashboard(extract)
+        assert all(f"{sheet.name}: " in drawn.alt for sheet in tableau.SHEETS)
+        assert dashboard(extract).png == drawn.png
