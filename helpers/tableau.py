@@ -19,6 +19,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import boto3
+import duckdb
 import pandas as pd
 from lxml import etree
 from lxml.builder import E
@@ -209,6 +211,35 @@ SHEETS = (
 DASHBOARD = "Retail"
 
 
+# From the warehouse
+
+
+def read_unloaded(bucket: str, prefix: str) -> pd.DataFrame:
+    """The rows of the Parquet files that UNLOAD wrote below a prefix; DECIMAL columns as exact Decimals."""
+    s3 = boto3.client("s3")
+    with tempfile.TemporaryDirectory(prefix="workbook-unloaded-") as folder:
+        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+            for number, entry in enumerate(page.get("Contents", ())):
+                s3.download_file(bucket, entry["Key"], f"{folder}/{number}.parquet")
+        with duckdb.connect() as database:
+            found = database.execute("SELECT * FROM read_parquet(?)", [f"{folder}/*.parquet"])
+            names = [column[0] for column in found.description]
+            table = pd.DataFrame(found.fetchall(), columns=pd.Index(names), dtype=object)
+    return table.sort_values("row_id", ignore_index=True)
+
+
+def write_duckdb(path: str | Path, sales: pd.DataFrame) -> None:
+    """The table `sales` in a DuckDB file of its own, for Tableau's connector for DuckDB; an older file is replaced."""
+    Path(path).unlink(missing_ok=True)
+    kinds = {"string": "VARCHAR", "integer": "INTEGER", "real": "DECIMAL(18,3)", "boolean": "BOOLEAN"}
+    columns = [f"{field.name} {kinds.get(field.datatype, 'TIMESTAMP')}" for field in COLUMNS]
+    with tempfile.TemporaryDirectory(prefix="workbook-duckdb-") as folder, duckdb.connect(str(path)) as database:
+        rows = f"{folder}/sales.csv"
+        sales[[field.name for field in COLUMNS]].to_csv(rows, index=False)
+        database.execute(f"CREATE TABLE sales ({', '.join(columns)})")
+        database.execute("COPY sales FROM ? (HEADER, NULLSTR '')", [rows])
+
+
 # The extract
 
 
@@ -260,6 +291,11 @@ def write_datasource(path: str | Path, *, server: str, database: str, username: 
     )
     relation = E.relation(connection="redshift.retail", name="sales", table="[bi].[sales]", type="table")
     _write(path, _datasource("retail (Redshift)", "redshift.retail", server, connection, relation, formatted=True))
+
+
+def read_connection(path: str | Path) -> dict[str, str]:
+    """The connection that a .tds describes, by attribute."""
+    return dict(etree.parse(path).find(".//named-connection/connection").attrib)
 
 
 def _datasource(
