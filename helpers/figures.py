@@ -1,4 +1,4 @@
-"""The pictures of the workbook, in one visual language: the platform's map, bars, steps.
+"""The pictures of the workbook, in one visual language: the platform's map, bars, steps, lines, heatmaps.
 
     platform_map("02")
     bars({"client": 5000, "kinesis": 5000}, title="Rows at each stage", unit="rows")
@@ -24,6 +24,7 @@ import matplotlib
 import matplotlib.ticker
 import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
@@ -326,6 +327,96 @@ def _describe_line(line: pd.Series, name: str, x: str, unit: str, named: bool) -
         f"to {_text(line.iloc[-1], unit)} at {x} {line.index[-1]}, "
         f"at most {_text(line[highest], unit)} at {x} {highest}."
     )
+
+
+@own_style()
+def lines(values: Mapping[Any, Number] | pd.Series | pd.DataFrame, *, title: str, x: str, unit: str = "") -> Picture:
+    """How numbers develop: revenue by month, a line for each column of a DataFrame.
+
+    The index is the horizontal axis, evenly spaced, with its labels as they are; `x` is its name. A missing number
+    leaves a gap.
+    """
+    table = _table(values)
+    figure, axes = _card(8.4, 3.4)
+    axes.set_title(title, loc="left", fontsize=11, weight="bold", color=INK, pad=10)
+    places = list(range(len(table)))
+    ends = []
+    for place, column in enumerate(table):
+        colour, style = SERIES[place % len(SERIES)], ("-", "--", ":")[place // len(SERIES) % 3]
+        heights = [float("nan") if pd.isna(number) else float(number) for number in table[column]]
+        axes.plot(places, heights, style, color=colour, linewidth=1.8, marker="o", markersize=3.5)
+        drawn = [height for height in heights if height == height]
+        ends.append((drawn[-1] if drawn else 0.0, str(column), colour))
+    axes.set_xticks(places, [str(name) for name in table.index], rotation=45 if len(table) > 8 else 0)
+    axes.set_xlabel(x, color=SOFT)
+    axes.set_ylabel(unit, color=SOFT)
+    axes.tick_params(labelsize=8.5)
+    axes.yaxis.set_major_formatter(matplotlib.ticker.StrMethodFormatter("{x:,g}"))
+    axes.grid(axis="y", color=LINE, linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))
+    _frame(axes, left=True, bottom=True)
+    if len(ends) > 1:
+        _name_ends(axes, places[-1], ends)
+    told = [_describe_line(table[column].dropna(), str(column), x, unit, len(table.columns) > 1) for column in table]
+    return picture(figure, f"{title}. Lines. {' '.join(told)}")
+
+
+def _name_ends(axes: Any, at: float, ends: list[tuple[float, str, str]]) -> None:
+    """The lines' names at their right ends, moved apart where they would lie on each other."""
+    low, high = axes.get_ylim()
+    step, free = (high - low) * 0.065, float("-inf")
+    for height, name, colour in sorted(ends):
+        free = max(height, free + step)
+        where = {"xytext": (at, free), "textcoords": "data", "va": "center", "fontsize": 9, "color": colour}
+        axes.annotate(f"   {name}", (at, height), annotation_clip=False, **where)
+
+
+_BLUES = LinearSegmentedColormap.from_list("blues", ["#eef3f8", "#7fa8cc", DONE, "#0d2f4d"])
+
+
+@own_style()
+def heatmap(table: pd.DataFrame, *, title: str, x: str, y: str, unit: str = "") -> Picture:
+    """A table in which a darker cell is more: customers by cohort and month, invoices by weekday and hour.
+
+    Columns lie along the horizontal axis, which `x` names, rows along `y`. A missing number leaves its cell empty; a
+    negative one is drawn as nothing, with its number.
+    """
+    if table.empty:
+        raise ValueError("there is nothing to draw: the table has no rows")
+    grid = [[float("nan") if pd.isna(number) else float(number) for number in row] for row in table.to_numpy()]
+    most = max([number for row in grid for number in row if number == number], default=0.0) or 1.0
+    figure, axes = _card(8.4, 1.3 + 0.36 * len(table))
+    axes.set_title(title, loc="left", fontsize=11, weight="bold", color=INK, pad=10)
+    axes.imshow(grid, cmap=_BLUES, vmin=0, vmax=most, aspect="auto")
+    small = 7.0 if len(table.columns) > 10 else 8.5
+    for row, numbers in enumerate(grid):
+        for column, number in enumerate(numbers):
+            if number == number:
+                ink = "#ffffff" if number > most * 0.45 else INK
+                axes.text(column, row, _short(number), ha="center", va="center", fontsize=small, color=ink)
+    axes.set_xticks(range(len(table.columns)), [str(name) for name in table.columns], fontsize=8.5)
+    axes.set_yticks(range(len(table)), [str(name) for name in table.index], fontsize=9, color=INK)
+    axes.set_xticks([n - 0.5 for n in range(1, len(table.columns))], minor=True)
+    axes.set_yticks([n - 0.5 for n in range(1, len(table))], minor=True)
+    axes.grid(which="minor", color=CARD, linewidth=2)
+    axes.tick_params(which="both", length=0)
+    axes.set_xlabel(x, color=SOFT)
+    axes.set_ylabel(y, color=SOFT)
+    said = []
+    for name, row in table.iterrows():
+        cells = [f"{column} {_text(number, '')}" for column, number in row.items() if not pd.isna(number)]
+        said.append(f"{name}: {', '.join(cells) or 'nothing'}")
+    counted = f", in {unit}" if unit else ""
+    return picture(figure, f"{title}. A table of {y} by {x}{counted}; darker is more. {'; '.join(said)}.")
+
+
+def _short(number: float) -> str:
+    """1.2 M, 13 k, 340: what fits into a cell."""
+    for size, letter in ((1e6, " M"), (1e4, " k")):
+        if abs(number) >= size:
+            return f"{number / (1e6 if size == 1e6 else 1e3):,.{1 if size == 1e6 else 0}f}{letter}"
+    return f"{number:,.0f}"
 
 
 def _table(values: Mapping[Any, Number] | pd.Series | pd.DataFrame) -> pd.DataFrame:

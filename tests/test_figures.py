@@ -15,7 +15,7 @@ from nbconvert import HTMLExporter
 from PIL import Image
 
 from helpers import figures
-from helpers.figures import bars, platform_map, steps
+from helpers.figures import bars, heatmap, lines, platform_map, steps
 
 NOTEBOOKS = [f"{number:02}" for number in range(11)]
 
@@ -123,3 +123,27 @@ def test_steps_of_several_lines() -> None:
     table = pd.DataFrame({"sent": [1, 2], "stored": [0, 2]}, index=[0, 1])
     alt = steps(table, title="Arrivals", x="second").alt
     assert "sent: from 1 at second 0 to 2" in alt and "stored: from 0 at second 0 to 2" in alt
+
+
+def test_lines_say_where_they_begin_end_and_peak_also_with_gaps() -> None:
+    table = pd.DataFrame({"UK": [1.0, 9.0, 4.0], "EIRE": [None, 2.0, None]}, index=["2010-12", "2011-01", "2011-02"])
+    picture = lines(table, title="Revenue", x="month", unit="GBP")
+    assert picture.alt == (
+        "Revenue. Lines. UK: from 1 GBP at month 2010-12 to 4 GBP at month 2011-02, at most 9 GBP at month 2011-01. "
+        "EIRE: from 2 GBP at month 2011-01 to 2 GBP at month 2011-01, at most 2 GBP at month 2011-01."
+    )
+    many = pd.DataFrame({f"country {n}": [n, 2 * n] for n in range(9)}, index=["a", "b"])
+    assert lines(many, title="t", x="month").alt.count("at most") == 9
+
+
+def test_a_heatmap_says_every_number_and_is_darker_where_it_is_more() -> None:
+    table = pd.DataFrame({9: [1, None], 10: [100, -3]}, index=["Monday", "Tuesday"])
+    picture = heatmap(table, title="Invoices", x="hour", y="weekday", unit="invoices")
+    assert picture.alt == (
+        "Invoices. A table of weekday by hour, in invoices; darker is more. Monday: 9 1, 10 100; Tuesday: 10 -3."
+    )
+    image = pixels(picture)
+    light, dark = (image.getpixel((image.width * x // 100, image.height * 28 // 100)) for x in (35, 62))
+    assert sum(light) - sum(dark) > 200, (light, dark)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="nothing to draw"):
+        heatmap(pd.DataFrame(), title="t", x="x", y="y")
