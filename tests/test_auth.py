@@ -24,6 +24,7 @@ from test_protocols import SESSION, minimal, serialized
 
 from helpers.localaws import actions, auth, permissions, protocols
 from helpers.localaws.types import ACCOUNT_ID, AwsError, Request
+from helpers.localaws.warehouse.clusters import Clusters
 
 KEY, SECRET, TOKEN = "AKIA0000000000000000", "the+secret/key", "a/session+token=="
 NOW = 1_790_000_000.0
@@ -978,6 +979,8 @@ def parameters_of(model: Any, operation: str) -> dict[str, Any]:
     for name in made:
         if re.search("(Arn|ARN)$", name) and isinstance(made[name], str):
             made[name] = example_arn(model.signing_name, name)
+    if model.signing_name == "redshift" and "ResourceName" in made:
+        made["ResourceName"] = example_arn("redshift", "ResourceName")
     if "Resource" in made:
         made["Resource"] = example_arn(model.signing_name, "Resource")
     if "CopySource" in made:
@@ -995,6 +998,7 @@ def example_arn(service: str, name: str) -> str:
         "monitoring": "alarm:xxx",
         "iam": "policy/xxx",
         "sts": "role/xxx",
+        "redshift": "cluster:xxx",
     }
     prefix = {"monitoring": "cloudwatch", "sts": "iam"}.get(service, service)
     region = "" if prefix == "iam" else "us-east-1"
@@ -1013,6 +1017,8 @@ def test_every_operations_action_and_resource_stand_in_the_iam_reference(
     formats = {kind: r["arn"] for kind, r in reference["resources"].items()}
     newer, wrong = [], []
     for operation in model.operation_names:
+        if service == "redshift" and not hasattr(Clusters, re.sub("([A-Z])", r"_\1", operation).lower()):
+            continue  # is refused, whoever asks
         request = serialized(model, operation, parameters_of(model, operation))
         if "Path" in parameters_of(model, operation) and service == "iam":
             request.body = request.body.replace(b"Path=xxx", b"Path=%2F")

@@ -40,11 +40,13 @@ _ARNS = {
         "ResourceARN": "{name}",
     },
     "sts": {"RoleArn": "{name}"},
+    "redshift-data": {"ClusterIdentifier": "arn:aws:redshift:{here}:cluster:{name}"},
 }
 # The reference gives these no resource, although they name one.
 _ANY = {
     *("DisableEnhancedMonitoring", "EnableEnhancedMonitoring", "UpdateShardCount", "UpdateStreamMode"),
     *("CreatePlatformApplication", "CreateEventSourceMapping", "ListEventSourceMappings", "ListLayerVersions"),
+    "ListStatements",
     *("ListBackups", "ListContributorInsights", "ListExports", "ListImports", "ListCommands", "ListAssociations"),
 }
 _NOT_PARAMETERS = re.compile("Document|Association|Command|Patch|Window|Ops|Inventory|Session|Automation|Activation")
@@ -94,6 +96,8 @@ def _needed(call: Call, params: dict[str, Any], request: Request, region: str, s
         yield f"firehose:{operation}", f"arn:aws:firehose:{here}:deliverystream/{stream}" if stream else "*", {}
         for role in _roles(params):
             yield "iam:PassRole", role, {"iam:passedtoservice": "firehose.amazonaws.com"}
+    elif service == "redshift":
+        yield from _redshift(operation, params, f"arn:aws:redshift:{here}:")
     elif service == "apigateway":
         yield f"apigateway:{request.method}", f"arn:aws:apigateway:{region}::{request.path}", {}
     else:
@@ -186,6 +190,20 @@ def _dynamodb(operation: str, params: dict[str, Any], here: str) -> Needed:
         for key in [k for k in (*keys, "TargetTableName") if params.get(k)]:
             index = f"/index/{params['IndexName']}" if params.get("IndexName") else ""
             yield f"dynamodb:{operation}", table(params[key]) + index, {}
+
+
+def _redshift(operation: str, params: dict[str, Any], root: str) -> Needed:
+    cluster = str(params.get("ClusterIdentifier"))
+    if operation == "GetClusterCredentials":
+        yield f"redshift:{operation}", f"{root}dbuser:{cluster}/{params.get('DbUser')}", {}
+        if params.get("DbName"):
+            yield f"redshift:{operation}", f"{root}dbname:{cluster}/{params['DbName']}", {}
+        return
+    named = params.get("ResourceName") or (f"{root}cluster:{cluster}" if "ClusterIdentifier" in params else "*")
+    yield f"redshift:{operation}", named, {}
+    for key, role in params.items():
+        if key.startswith(("IamRoles.", "AddIamRoles.")) or key == "DefaultIamRoleArn":
+            yield "iam:PassRole", role, {"iam:passedtoservice": "redshift.amazonaws.com"}
 
 
 # S3's actions where they are called otherwise than the operation.

@@ -28,6 +28,7 @@ from .lambda_runtime import LambdaRuntime
 from .moto_seams import apis, app, identities, lambdas, stores
 from .protocols import Call
 from .types import ACCOUNT_ID, ApiSnapshot, AwsError, Function, Invocation, Request, Response, Stage
+from .warehouse.api import Warehouse
 
 EXECUTE_API = "/_aws/execute-api/"  # no bucket can be called so: names have no underscore
 HEALTH = "/_aws/health"
@@ -97,8 +98,19 @@ class Cloud:
                 self._log_for_firehose,
             )
         )
-        self.rooms: dict[str, Room] = {}  # services that are answered neither by moto nor above, by signing name
-        self.rooms["firehose"] = self._firehose
+        self.warehouse = Warehouse(
+            folder / "warehouse",
+            f"http://127.0.0.1:{port}",
+            self.keys.issue_for_role,
+            self.policies.require,
+            self._trusts_redshift,
+        )
+        # Services that are answered neither by moto nor above, by signing name.
+        self.rooms: dict[str, Room] = {
+            "firehose": self._firehose,
+            "redshift": lambda call, params, _, who: self.warehouse.redshift(call.operation, params, who),
+            "redshift-data": lambda call, params, _, who: self.warehouse.redshift_data(call.operation, params, who),
+        }
         self._deployments: dict[str, dict[str, ApiSnapshot]] = {}
         self._functions: dict[tuple[str, str | None, str], Function] = {}
         self._permissions: dict[tuple[str, str], bool] = {}
@@ -322,6 +334,9 @@ class Cloud:
         query = dict(urllib.parse.parse_qsl(request.query))
         return _json(self.sources.list(query.get("EventSourceArn"), query.get("FunctionName")))
 
+    async def _trusts_redshift(self, role_arn: str) -> bool:
+        return await self.on_moto(identities.trusts, role_arn, "redshift.amazonaws.com")
+
     def _role_allowed(self, role_arn: str, action: str, resource: str) -> bool:
         try:
             self.policies.require(auth.Principal.of_role(role_arn, "lambda"), action, resource)
@@ -469,6 +484,7 @@ class Cloud:
         await self.sources.close()
         await self.firehose.close()
         await self.runtime.close()
+        await self.warehouse.close()
         self._moto_thread.shutdown(wait=True, cancel_futures=True)
 
 

@@ -31,6 +31,8 @@ SERVICES = {
     "lambda": "lambda",
     "logs": "logs",
     "monitoring": "cloudwatch",
+    "redshift": "redshift",
+    "redshift-data": "redshift-data",
     "s3": "s3",
     "sns": "sns",
     "sqs": "sqs",

@@ -154,7 +154,8 @@ def _running(pid: int) -> bool:
 
 def _clear(folder: Path) -> None:
     (folder / "lab.json").unlink(missing_ok=True)
-    shutil.rmtree(folder / "lambda", ignore_errors=True)
+    for room in ("lambda", "warehouse"):
+        shutil.rmtree(folder / room, ignore_errors=True)
 
 
 async def serve(folder: Path, port: int, idle_exit: float | None) -> None:
