@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import re
 import time
 import zipfile
 from collections.abc import Callable, Iterator
@@ -994,12 +995,238 @@ def test_any_number_is_taken_by_boto3_or_refused(text: str) -> None:
     assert value.is_finite() and len(value.as_tuple().digits) <= 200
 
 
+# dynamodb_store: the same answers as moto's, at a cost that does not grow with the table
+
+
+def indexed_table(do: Do) -> None:
+    names = ("a", "n", "g", "h")
+    do(
+        "dynamodb",
+        "CreateTable",
+        TableName="t",
+        KeySchema=[{"AttributeName": "a", "KeyType": "HASH"}, {"AttributeName": "n", "KeyType": "RANGE"}],
+        AttributeDefinitions=[{"AttributeName": k, "AttributeType": "N" if k == "n" else "S"} for k in names],
+        GlobalSecondaryIndexes=[
+            {
+                "IndexName": "i",
+                "KeySchema": [{"AttributeName": "g", "KeyType": "HASH"}, {"AttributeName": "h", "KeyType": "RANGE"}],
+                "Projection": {"ProjectionType": "ALL"},
+            }
+        ],
+        BillingMode="PAY_PER_REQUEST",
+    )
+
+
+def paged(do: Do, operation: str, limit: int | None, **parameters: Any) -> list[Any]:
+    """All items of a query or scan, page by page."""
+    found: list[Any] = []
+    start: dict[str, Any] = {}
+    while True:
+        page = do("dynamodb", operation, TableName="t", **({"Limit": limit} if limit else {}), **start, **parameters)
+        assert limit is None or len(page["Items"]) <= limit
+        found += page["Items"]
+        if "LastEvaluatedKey" not in page:
+            return found
+        start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+
+
+def test_queries_scans_and_indexes_find_what_a_dict_would(moto: app.Moto, do: Do) -> None:
+    """After puts, updates, deletes and transactions, cancelled ones too; in both directions, in pages of any size."""
+    indexed_table(do)
+    model: dict[tuple[str, int], dict[str, Any]] = {}
+    small = st.sampled_from("xyz")
+    change = st.tuples(
+        st.sampled_from(["put", "update", "delete", "transact", "cancelled"]), small, st.integers(-2, 12), small, small
+    )
+
+    def item(a: str, n: int, g: str, h: str) -> dict[str, Any]:
+        made = {"a": {"S": a}, "n": {"N": str(n)}, "g": {"S": g}, "h": {"S": h}, "l": {"L": [{"S": h}]}}
+        return {k: v for k, v in made.items() if not (k == "g" and g == "z")}  # not all are in the index
+
+    def make(kind: str, a: str, n: int, g: str, h: str) -> None:
+        key, made = {"a": {"S": a}, "n": {"N": str(n)}}, item(a, n, g, h)
+        if kind == "put":
+            do("dynamodb", "PutItem", TableName="t", Item=made)
+        elif kind == "delete":
+            do("dynamodb", "DeleteItem", TableName="t", Key=key)
+            model.pop((a, n), None)
+            return
+        elif kind == "update":
+            changes = {"UpdateExpression": "SET h = :h ADD c :c"}
+            values = {":h": {"S": h}, ":c": {"N": "2"}}
+            do("dynamodb", "UpdateItem", TableName="t", Key=key, ExpressionAttributeValues=values, **changes)
+            made = model.get((a, n), key) | {"h": {"S": h}}
+            made["c"] = {"N": str(int(made.get("c", {"N": "0"})["N"]) + 2)}
+        elif kind == "transact":
+            do("dynamodb", "TransactWriteItems", TransactItems=[{"Put": {"TableName": "t", "Item": made}}])
+        else:
+            check = {"TableName": "t", "Key": {"a": {"S": "none"}, "n": {"N": "0"}}}
+            check["ConditionExpression"] = "attribute_exists(a)"
+            change = {"Delete": {"TableName": "t", "Key": key}} if n % 2 else {"Put": {"TableName": "t", "Item": made}}
+            with pytest.raises(Refusal):
+                do("dynamodb", "TransactWriteItems", TransactItems=[change, {"ConditionCheck": check}])
+            return
+        model[a, n] = made
+
+    @seeded(15, 3_000)
+    @given(st.lists(change, min_size=1, max_size=12), st.sampled_from([None, 1, 2, 5]), st.booleans())
+    def check(changes: list[tuple[str, str, int, str, str]], limit: int | None, forward: bool) -> None:
+        for each in changes:
+            make(*each)
+        kept = [model[key] for key in sorted(model)]
+        assert paged(do, "Scan", limit) == kept
+        assert do("dynamodb", "Scan", TableName="t", ProjectionExpression="c")["Items"] == [
+            {k: i[k] for k in ("c",) if k in i} for i in kept
+        ]
+        in_index = sorted((i for i in kept if "g" in i and "h" in i), key=lambda i: (i["g"]["S"], i["h"]["S"]))
+        assert paged(do, "Scan", limit, IndexName="i") == in_index
+        for name in "xyz":
+            values = {":v": {"S": name}}
+            ask = {"ExpressionAttributeValues": values, "ScanIndexForward": forward}
+            own, found = [i for i in kept if i["a"]["S"] == name], [i for i in in_index if i["g"]["S"] == name]
+            if not forward:
+                own, found = own[::-1], found[::-1]
+            assert paged(do, "Query", limit, KeyConditionExpression="a = :v", **ask) == own
+            assert paged(do, "Query", limit, KeyConditionExpression="g = :v", IndexName="i", **ask) == found
+
+    check()
+
+
+def test_an_index_that_is_made_later_knows_the_items_that_are_there(do: Do) -> None:
+    table(do)
+    for a in "xyz":
+        do("dynamodb", "PutItem", TableName="t", Item={"a": {"S": a}, "g": {"S": "one"}})
+    index = {"IndexName": "i", "KeySchema": [{"AttributeName": "g", "KeyType": "HASH"}]}
+    for _ in range(2):  # another one of the same name, too
+        do(
+            "dynamodb",
+            "UpdateTable",
+            TableName="t",
+            AttributeDefinitions=[{"AttributeName": k, "AttributeType": "S"} for k in "ag"],
+            GlobalSecondaryIndexUpdates=[{"Create": {**index, "Projection": {"ProjectionType": "KEYS_ONLY"}}}],
+        )
+        ask = {"KeyConditionExpression": "g = :g", "ExpressionAttributeValues": {":g": {"S": "one"}}}
+        found = do("dynamodb", "Query", TableName="t", IndexName="i", **ask)["Items"]
+        assert sorted(i["a"]["S"] for i in found) == ["x", "y", "z"]
+        do("dynamodb", "UpdateTable", TableName="t", GlobalSecondaryIndexUpdates=[{"Delete": {"IndexName": "i"}}])
+
+
+def test_what_is_read_can_be_changed_without_changing_the_table(do: Do) -> None:
+    table(do)
+    item = {"a": {"S": "x"}, "m": {"M": {"l": {"L": [{"N": "1"}]}, "s": {"SS": ["p"]}}}, "b": {"B": b"\x00\xff"}}
+    do("dynamodb", "PutItem", TableName="t", Item=item)
+    do(
+        "dynamodb",
+        "PutItem",
+        TableName="t",
+        Item={**item, "a": {"S": "y"}, "big": {"S": "ü" * 1000}, "no": {"NULL": True}, "yes": {"BOOL": True}},
+    )
+    do(
+        "dynamodb",
+        "UpdateItem",
+        TableName="t",
+        Key={"a": {"S": "x"}},
+        UpdateExpression="SET m.l[0] = :n ADD m.s :s",
+        ExpressionAttributeValues={":n": {"N": "2"}, ":s": {"SS": ["q"]}},
+    )
+    x, y = (do("dynamodb", "GetItem", TableName="t", Key={"a": {"S": a}})["Item"] for a in "xy")
+    assert x["m"]["M"]["l"] == {"L": [{"N": "2"}]} and sorted(x["m"]["M"]["s"]["SS"]) == ["p", "q"]
+    assert y["m"] == item["m"] and y["b"] == x["b"] == item["b"] and y["big"] == {"S": "ü" * 1000}
+    assert (y["no"], y["yes"]) == ({"NULL": True}, {"BOOL": True})
+    with pytest.raises(Refusal, match="Item size"):
+        do("dynamodb", "PutItem", TableName="t", Item={"a": {"S": "z"}, "big": {"S": "ü" * 205_000}})
+
+
+def test_a_short_update_does_what_a_long_one_does(moto: app.Moto, do: Do) -> None:
+    """Updates that only set and add go their own way; a condition that always holds sends the same one through moto."""
+    indexed_table(do)
+    names = st.sampled_from(["p", "q", "#p", "#no", "n", "size", "g", "name"])
+    values = st.sampled_from([":n", ":s", ":set", ":no"])
+    one_set = st.tuples(names, values).map("{0[0]} = {0[1]}".format)
+    default = st.tuples(names, values).map("{0[0]} = if_not_exists({0[0]}, {0[1]})".format)
+    sets = st.lists(st.one_of(one_set, default), max_size=3).map(lambda c: f"SET {', '.join(c)}" if c else "")
+    adds = st.lists(st.tuples(names, values).map(" ".join), max_size=3).map(
+        lambda c: f"ADD {', '.join(c)}" if c else ""
+    )
+    given_values = {":n": {"N": "1.50"}, ":s": {"S": "text"}, ":set": {"SS": ["one"]}}
+
+    def update(a: str, expression: str, **more: Any) -> Any:
+        used = {k: v for k, v in given_values.items() if re.search(rf"{k}\b", expression)}
+        named = {"ExpressionAttributeNames": {"#p": "p"}} if "#p" in expression else {}
+        key = {"a": {"S": a}, "n": {"N": "1"}}
+        try:
+            do(
+                "dynamodb", "UpdateItem", TableName="t", Key=key, UpdateExpression=expression, **named, **more,
+                **({"ExpressionAttributeValues": used} if used else {}),
+            )  # fmt: skip
+        except (Refusal, AwsError) as error:
+            return str(error)
+        return {k: v for k, v in do("dynamodb", "GetItem", TableName="t", Key=key)["Item"].items() if k != "a"}
+
+    @seeded(120, 20_000)
+    @given(st.tuples(sets, adds).map(" ".join).filter(str.strip), st.booleans())
+    def check(expression: str, again: bool) -> None:
+        for key in "xy":
+            do("dynamodb", "DeleteItem", TableName="t", Key={"a": {"S": key}, "n": {"N": "1"}})
+        always = {"ConditionExpression": "attribute_exists(a) OR attribute_not_exists(a)"}
+        for _ in range(1 + again):
+            assert update("x", expression) == update("y", expression, **always), expression
+
+    check()
+
+
+def test_a_table_of_any_size_is_asked_at_the_same_cost(do: Do) -> None:
+    """What moto would look at is counted, not timed: the items that a query, a page and a transaction go through."""
+    from moto.dynamodb.models.dynamo_type import DynamoType
+
+    indexed_table(do)
+    reads = [0]
+    cast = DynamoType.cast_value.fget  # type: ignore[attr-defined]
+
+    def counted(self: Any) -> Any:
+        reads[0] += 1
+        return cast(self)
+
+    def cost() -> list[int]:
+        found = []
+        asks: list[tuple[str, dict[str, Any]]] = [
+            ("Query", {"KeyConditionExpression": "a = :v", "ExpressionAttributeValues": {":v": {"S": "0"}}}),
+            (
+                "Query",
+                {"IndexName": "i", "KeyConditionExpression": "g = :v", "ExpressionAttributeValues": {":v": {"S": "0"}}},
+            ),
+            ("Scan", {"Limit": 5, "ExclusiveStartKey": {"a": {"S": "0"}, "n": {"N": "2"}}}),
+        ]
+        for operation, parameters in asks:
+            do("dynamodb", operation, TableName="t", **parameters)
+            reads[0] = 0
+            do("dynamodb", operation, TableName="t", **parameters)
+            found.append(reads[0])
+        return found
+
+    def fill(partitions: range) -> None:
+        for a in partitions:
+            items = [
+                {"a": {"S": str(a)}, "n": {"N": str(n)}, "g": {"S": str(a)}, "h": {"S": str(n)}} for n in range(10)
+            ]
+            do("dynamodb", "BatchWriteItem", RequestItems={"t": [{"PutRequest": {"Item": i}} for i in items]})
+
+    setattr(DynamoType, "cast_value", property(counted))  # noqa: B010
+    try:
+        fill(range(10))
+        small = cost()
+        fill(range(10, 200))
+        assert cost() == small
+    finally:
+        setattr(DynamoType, "cast_value", property(cast))  # noqa: B010
+
+
 def test_the_seams_change_moto_once(moto: app.Moto) -> None:
     """Loading twice, as tests do, must not wrap what is wrapped."""
     assert app.load() is moto
 
 
-# dynamodb_queries: a query looks at its partition, and answers as if it had looked at everything
+# a query looks at its partition, and answers as if it had looked at everything
 
 
 def test_queries_find_what_is_there_whatever_was_written_before(do: Do) -> None:

@@ -20,7 +20,7 @@ import botocore.validate
 from ..auth import Signed
 from ..protocols import SERVICES, Call, model
 from ..types import ACCOUNT_ID, AwsError, Request, Response
-from . import apis, dynamodb, dynamodb_capacity, dynamodb_queries, dynamodb_rules, identities, lambdas, refused, stores
+from . import apis, dynamodb, dynamodb_capacity, dynamodb_rules, dynamodb_store, identities, lambdas, refused, stores
 
 # moto reads these while it is imported: AWS's managed policies exist (AWSLambdaBasicExecutionRole …), it opens every
 # cross-origin door by default, which is this lab's own business, and a header may name another account.
@@ -44,8 +44,8 @@ def load() -> Moto:
     from moto.moto_server.werkzeug_app import create_backend_app
 
     apis.install()
+    dynamodb_store.install()
     dynamodb.install()
-    dynamodb_queries.install()
     dynamodb_rules.install()
     dynamodb_capacity.install()
     lambdas.install()

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..protocols import Call
 from ..types import AwsError
-from . import dynamodb_queries
+from . import dynamodb_store
 
 _NUMBER = re.compile(r"[+-]?(\d*)\.?(\d*)([eE][+-]?\d{1,9})?", re.ASCII)
 
@@ -98,7 +98,8 @@ def _touched(backend: Any, transact_items: list[dict[str, Any]]) -> Iterator[Cal
 
 
 def _restorer(table: Any, parent: Any, place: Any, key: Any) -> Callable[[], None]:
-    before, stream = copy.deepcopy(place.get(key)), table.stream_shard
+    stream = table.stream_shard
+    before = copy.deepcopy(place.get(key))
     in_stream = len(stream.items) if stream else 0
 
     def restore() -> None:
@@ -109,8 +110,8 @@ def _restorer(table: Any, parent: Any, place: Any, key: Any) -> Callable[[], Non
             holder.pop(key, None)
             if parent and not holder:
                 parent[0].pop(parent[1])
-        dynamodb_queries.changed(table, *((parent[1], key) if parent else (key, None)))
         if stream:
             del stream.items[in_stream:]
+        dynamodb_store.changed(table, (parent[1], key) if parent else (key, None))
 
     return restore

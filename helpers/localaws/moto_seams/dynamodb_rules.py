@@ -17,6 +17,7 @@ from typing import Any
 import orjson
 
 from ..types import AwsError
+from . import dynamodb_store
 from .dynamodb import _check_number, _touched
 
 _TYPES = frozenset(("S", "N", "B", "SS", "NS", "BS", "M", "L", "NULL", "BOOL"))
@@ -346,6 +347,7 @@ def install() -> None:
         try:
             item = update(self, table_name, key, **rest)
             table = self.get_table(table_name)
+            dynamodb_store.changed(table, (item.hash_key, item.range_key))
             for _, name in _index_keys(table):
                 if name in item.attrs and item.attrs[name].type != _types(table)[name]:
                     text = "The update expression attempted to update the secondary index key to unsupported type"
