@@ -29,6 +29,7 @@ from .moto_seams import apis, app, identities, lambdas, stores
 from .protocols import Call
 from .types import ACCOUNT_ID, ApiSnapshot, AwsError, Function, Invocation, Request, Response, Stage
 from .warehouse.api import Warehouse
+from .warehouse.sqltypes import SqlError
 
 EXECUTE_API = "/_aws/execute-api/"  # no bucket can be called so: names have no underscore
 HEALTH = "/_aws/health"
@@ -389,7 +390,15 @@ class Cloud:
         self._in_background(write)
 
     async def _copy_for_firehose(self, load: firehose.Load) -> None:
-        raise AwsError("Redshift.ConnectionFailed", "")
+        host, _, database = load.jdbc_url.removeprefix("jdbc:redshift://").partition("/")
+        cluster = self.warehouse.clusters.find(host.partition(".")[0], load.region)
+        if cluster is None or cluster.status != "available":
+            raise AwsError("Redshift.ConnectionFailed", "")
+        role = load.sql.partition("aws_iam_role=")[2].partition("'")[0]
+        try:
+            await self.warehouse.sql(cluster, database, load.user, load.password, load.sql, role)
+        except SqlError as error:
+            raise AwsError(f"Redshift.{firehose.copy_failure(str(error))}", "") from None
 
     # API Gateway
 

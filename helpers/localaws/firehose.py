@@ -18,6 +18,7 @@ import base64
 import contextlib
 import gzip
 import logging
+import re
 import time
 import uuid
 import zoneinfo
@@ -84,6 +85,25 @@ MESSAGES = {
     "Kinesis.AccessDenied": "Access was denied when calling Kinesis. Ensure the access policy on the IAM role used "
     "allows access to the appropriate Kinesis APIs.",
 }
+
+# Redshift's words -> what a failed COPY is called.
+_FAILURES = (
+    (r"password authentication failed", "AuthenticationFailed"),
+    (r"database .* does not exist", "DatabaseNotFound"),
+    (r"relation .* does not exist|schema .* does not exist", "TableNotFound"),
+    (r"column .* does not exist", "ColumnNotFound"),
+    (r"syntax error", "SyntaxError"),
+    (r"S3ServiceException.*AccessDenied", "S3BucketAccessDenied"),
+    (r"S3ServiceException|Mandatory url is not found|S3 prefix .* does not exist", "MissingS3File"),
+    (r"JSONPath", "IncorrectJsonPathsFile"),
+    (r"permission denied", "InsufficientPrivilege"),
+    (r"connection to the cluster was lost", "ConnectionFailed"),
+)
+
+
+def copy_failure(error: str) -> str:
+    """Which of `MESSAGES` (without "Redshift.") tells of a COPY that failed with this error."""
+    return next((name for pattern, name in _FAILURES if re.search(pattern, error)), "DataLoadFailed")
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from ..auth import Principal, Signed
 from ..types import AwsError, Response
 from .clusters import Cluster, Clusters
 from .process import Ask, Lost, Message, Process
+from .sqltypes import SqlError
 
 KEPT = 24 * 3600  # seconds that a statement and its result can be asked for
 MAX_STATEMENTS, MAX_SQL, MAX_BATCH, MAX_ACTIVE = 10_000, 100_000, 40, 500
@@ -133,7 +134,8 @@ class Warehouse:
         if cluster.namespace not in self._processes:
             settings = {
                 "endpoint": self.endpoint, "region": cluster.region, "database": cluster.database,
-                "admin": cluster.admin, "slices": cluster.slices, "nodes": cluster.nodes, "cluster": cluster.name,
+                "admin": cluster.admin, "password": cluster.password,
+                "slices": cluster.slices, "nodes": cluster.nodes, "cluster": cluster.name,
             }  # fmt: skip
             folder = self.folder / cluster.namespace
             self._processes[cluster.namespace] = Process(folder, settings, self._asked(cluster))
@@ -148,6 +150,8 @@ class Warehouse:
             role = cluster.default_role if question["role"] == "default" else question["role"]
             if not role:
                 return {"error": "The default IAM role is not set on the cluster."}
+            if question.get("brought"):
+                return self._credentials(role, "FirehoseSession")
             if role not in cluster.roles:
                 return {"error": f"The IAM role {role} is not valid: it is not associated with the cluster."}
             if not await self._trusts(role):
@@ -172,6 +176,31 @@ class Warehouse:
         for process in self._processes.values():
             await process.close()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    async def sql(self, cluster: Cluster, database: str, user: str, password: str, sql: str, role: str = "") -> int:
+        """Runs a statement as a client with a driver does, and returns the rows that it touched; raises SqlError.
+
+        role: one whose credentials the client brings itself, as Firehose does, so that the cluster need not have it.
+        """
+        job = {
+            "id": str(uuid.uuid4()), "database": database, "user": user, "password": password, "sqls": [sql],
+            "mode": "TRANSACTION", "batch": False, "results": "", "brought": role,
+        }  # fmt: skip
+        rows = [-1]
+
+        def event(message: Message) -> None:
+            if message["event"] == "part":
+                rows[0] = message["fields"].get("rows", -1)
+
+        if cluster.status != "available":
+            raise SqlError(f"FATAL: the cluster {cluster.name} is {cluster.status}")
+        try:
+            done = await self.process(cluster).run(job, event)
+        except Lost as lost:
+            raise SqlError(str(lost)) from None
+        if done.get("error"):
+            raise SqlError(done["error"])
+        return rows[0]
 
     # Statements
 

@@ -20,7 +20,7 @@ CREATE SEQUENCE IF NOT EXISTS _rs.oids START 100000;
 CREATE SEQUENCE IF NOT EXISTS _rs.queries_seq;
 CREATE TABLE IF NOT EXISTS _rs.relations (schema VARCHAR, name VARCHAR, definition VARCHAR);
 CREATE TABLE IF NOT EXISTS _rs.schemas (name VARCHAR, owner VARCHAR);
-CREATE TABLE IF NOT EXISTS _rs.users (name VARCHAR, super BOOLEAN, groups VARCHAR[]);
+CREATE TABLE IF NOT EXISTS _rs.users (name VARCHAR, super BOOLEAN, groups VARCHAR[], password VARCHAR);
 CREATE TABLE IF NOT EXISTS _rs.groups (name VARCHAR);
 CREATE TABLE IF NOT EXISTS _rs.grants (kind VARCHAR, object VARCHAR, privilege VARCHAR, grantee VARCHAR);
 CREATE TABLE IF NOT EXISTS _rs.load_errors (
@@ -96,11 +96,11 @@ class Catalog:
         self._relations: dict[tuple[str, str], Relation] | None = None
 
     @staticmethod
-    def prepare(connection: duckdb.DuckDBPyConnection, admin: str) -> None:
+    def prepare(connection: duckdb.DuckDBPyConnection, admin: str, password: str) -> None:
         """Makes a database's own tables when they are not there."""
         connection.execute(_SCHEMA)
         if not connection.execute("SELECT 1 FROM _rs.users").fetchall():
-            connection.execute("INSERT INTO _rs.users VALUES (?, true, [])", [admin])
+            connection.execute("INSERT INTO _rs.users VALUES (?, true, [], ?)", [admin, password])
             connection.execute("INSERT INTO _rs.schemas VALUES ('public', ?)", [admin])
             connection.execute("INSERT INTO _rs.grants VALUES ('schema', 'public', 'usage', 'group public'),"
                                "('schema', 'public', 'create', 'group public')")  # fmt: skip
@@ -160,6 +160,11 @@ class Catalog:
         """Name -> (superuser, groups)."""
         rows = self.connection.execute("SELECT name, super, groups FROM _rs.users").fetchall()
         return {n: (s, g) for n, s, g in rows}
+
+    def password_fits(self, user: str, password: str) -> bool:
+        """Whether this is the user's password (a cluster of a lab: it is kept as it is)."""
+        found = self.connection.execute("SELECT password FROM _rs.users WHERE name=?", [user]).fetchall()
+        return bool(found) and found[0][0] is not None and found[0][0] == password
 
     @property
     def is_super(self) -> bool:

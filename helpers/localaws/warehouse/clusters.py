@@ -38,6 +38,7 @@ class Cluster:
     nodes: int
     database: str
     admin: str
+    password: str
     created: datetime
     roles: list[str]
     default_role: str
@@ -113,7 +114,8 @@ class Clusters:
         for role in {*roles, *filter(None, [default])}:
             await self._check_role(role)
         cluster = self._clusters[region, name] = Cluster(
-            name, region, node_type, nodes, form.get("DBName") or "dev", form["MasterUsername"], datetime.now(UTC),
+            name, region, node_type, nodes, form.get("DBName") or "dev", form["MasterUsername"], password,
+            datetime.now(UTC),
             list(dict.fromkeys([*roles, *filter(None, [default])])), default, _tags(form),
             {k: form[k] for k in ("Port", "PubliclyAccessible", "Encrypted", "AvailabilityZone") if k in form},
         )  # fmt: skip

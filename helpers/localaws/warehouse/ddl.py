@@ -516,7 +516,7 @@ class Definitions:
         r.accept("with")
         if name in self.catalog.users():
             raise SqlError(f'user "{name}" already exists')
-        self.connection.execute("INSERT INTO _rs.users VALUES (?, false, [])", [name])
+        self.connection.execute("INSERT INTO _rs.users VALUES (?, false, [], NULL)", [name])
         self._user_options(r, name)
 
     def _alter_user(self, r: Reader) -> None:
@@ -530,8 +530,10 @@ class Definitions:
     def _user_options(self, r: Reader, name: str) -> None:
         while r.peek() not in ("", ";"):
             if r.accept("password"):
-                if not r.accept("disable"):
-                    self._check_password(r.string())
+                password = None if r.accept("disable") else r.string()
+                if password is not None:
+                    self._check_password(password)
+                self.connection.execute("UPDATE _rs.users SET password=? WHERE name=?", [password, name])
             elif r.accept("in", "group"):
                 for group in self._listed(r):
                     self._members(group, [name], True)

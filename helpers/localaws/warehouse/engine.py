@@ -70,6 +70,7 @@ class Engine:
         self._sessions: dict[str, Session] = {}
         self._running: Session | None = None
         self._canceled = False
+        self._brought: str | None = None  # a role whose credentials the client has
         self.open(settings["database"], create=True)
 
     # Databases and sessions
@@ -93,7 +94,7 @@ class Engine:
         )  # fmt: skip
         connection.execute("SET TimeZone='UTC'; ATTACH ':memory:' AS stage")
         connection.execute(_MACROS)
-        Catalog.prepare(connection, self.settings["admin"])
+        Catalog.prepare(connection, self.settings["admin"], self.settings["password"])
         self._databases[name] = connection
         return connection
 
@@ -107,7 +108,9 @@ class Engine:
         if user not in catalog.users():
             if not user.startswith(("IAM:", "IAMR:")):
                 raise SqlError(f'FATAL: password authentication failed for user "{user}"')
-            connection.execute("INSERT INTO _rs.users VALUES (?, false, [])", [user])
+            connection.execute("INSERT INTO _rs.users VALUES (?, false, [], NULL)", [user])
+        if "password" in job and not catalog.password_fits(user, job["password"]):
+            raise SqlError(f'FATAL: password authentication failed for user "{user}"')
         session = Session(connection, catalog, job["database"], user)
         if key:
             self._sessions[key] = session
@@ -122,7 +125,7 @@ class Engine:
 
     def run(self, job: Message) -> Message:
         """One call of the Data API, from its first statement to its commit."""
-        self._canceled = False
+        self._canceled, self._brought = False, job.get("brought")
         part = 0
         session: Session | None = None
         try:
@@ -316,7 +319,7 @@ class Engine:
         return Result(count=count, kind="UNLOAD")
 
     def _files(self, session: Session, role: str) -> loading.Files:
-        answer = self.ask({"ask": "role", "role": role, "user": session.user})
+        answer = self.ask({"ask": "role", "role": role, "user": session.user, "brought": role == self._brought})
         if "error" in answer:
             raise SqlError(answer["error"])
         return loading.Files(self.settings["endpoint"], self.settings["region"], answer)

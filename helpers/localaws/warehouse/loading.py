@@ -29,7 +29,7 @@ from .catalog import Column, Relation
 from .sqltypes import SqlError, Type, refuse
 
 _NOT_HERE = (
-    "lzop avro orc shapefile ssh fixedwidth readratio encrypted credentials access_key_id secret_access_key "
+    "lzop avro orc shapefile ssh fixedwidth readratio encrypted access_key_id secret_access_key "
     "session_token kms_key_id master_symmetric_key removequotes explicit_ids noload comprows"
 ).split()
 _INTEGERS = {"int2": ("Short", 2**15), "int4": ("Integer", 2**31), "int8": ("Long", 2**63)}

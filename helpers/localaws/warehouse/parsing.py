@@ -334,7 +334,7 @@ _FLAGS = (
     "encrypted fixedwidth avro orc shapefile ssh readratio"
 ).split()
 _VALUES = (
-    "delimiter ignoreheader dateformat timeformat maxerror encoding comprows region quote credentials "
+    "delimiter ignoreheader dateformat timeformat maxerror encoding comprows region quote "
     "access_key_id secret_access_key session_token kms_key_id master_symmetric_key maxfilesize rowgroupsize extension"
 ).split()
 
@@ -348,6 +348,12 @@ def copy_options(r: Reader) -> dict[str, str | list[str]]:
     while r.peek() not in ("", ";"):
         if r.accept("iam_role"):
             found["iam_role"] = "default" if r.accept("default") else r.string()
+        elif r.accept("credentials"):
+            r.accept("as")
+            name, _, value = r.string().partition("=")
+            if name != "aws_iam_role":
+                raise refuse("COPY or UNLOAD with keys: only with a role")
+            found["iam_role"] = value
         elif r.accept("format"):
             r.accept("as")
             if r.peek() not in ("csv", "json", "parquet", "avro", "orc", "text"):
