@@ -32,6 +32,8 @@ def inventory() -> dict[str, list[str]]:
         "Kinesis streams": sorted(_pages("kinesis", "list_streams", "StreamNames")),
         "SQS queues": sorted(url.rpartition("/")[2] for url in _pages("sqs", "list_queues", "QueueUrls")),
         "DynamoDB tables": sorted(_pages("dynamodb", "list_tables", "TableNames")),
+        "Firehose streams": _delivery_streams(),
+        "Redshift clusters": _names("redshift", "describe_clusters", "ClusterIdentifier"),
         "S3 buckets": sorted(bucket["Name"] for bucket in client("s3").list_buckets()["Buckets"]),
         "CloudWatch log groups": _names("logs", "describe_log_groups", "logGroupName"),
         "SSM parameters": sorted({_folder(p["Name"]) for p in _pages("ssm", "describe_parameters", "Parameters")}),
@@ -47,6 +49,17 @@ def standing() -> pd.DataFrame:
 def _pages(service: str, operation: str, key: str, **arguments: Any) -> Iterable[Any]:
     for page in boto3.client(service).get_paginator(operation).paginate(**arguments):
         yield from page.get(key, ())  # SQS leaves out a list that is empty
+
+
+def _delivery_streams() -> list[str]:
+    """Firehose lists ten at a time, and has no paginator."""
+    names: list[str] = []
+    more = True
+    while more:
+        after = {"ExclusiveStartDeliveryStreamName": names[-1]} if names else {}
+        page = boto3.client("firehose").list_delivery_streams(**after)
+        names, more = names + page["DeliveryStreamNames"], page["HasMoreDeliveryStreams"]
+    return names
 
 
 def _names(
@@ -72,6 +85,14 @@ def _some(names: list[str]) -> str:
     return shown + (f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else "")
 
 
+def _cluster_tags(name: str) -> Any:
+    return boto3.client("redshift").describe_clusters(ClusterIdentifier=name)["Clusters"][0]["Tags"]
+
+
+def _delivery_stream_tags(name: str) -> Any:
+    return boto3.client("firehose").list_tags_for_delivery_stream(DeliveryStreamName=name)["Tags"]
+
+
 def refuse_foreign(
     notebook: str,
     *,
@@ -81,6 +102,8 @@ def refuse_foreign(
     streams: Iterable[str] = (),
     tables: Iterable[str] = (),
     queues: Iterable[str] = (),
+    clusters: Iterable[str] = (),
+    delivery_streams: Iterable[str] = (),
 ) -> None:
     """Raise LabError when something of these names is there that the notebook ("02") did not make.
 
@@ -122,6 +145,8 @@ def refuse_foreign(
             )
             for name in queues
         ),
+        *(("cluster", name, _cluster_tags) for name in clusters),
+        *(("delivery stream", name, _delivery_stream_tags) for name in delivery_streams),
     ]
     for kind, name, look in looks:
         try:

@@ -28,7 +28,7 @@ SAMPLE = ROOT / "data" / "online-retail-sample.csv"
 
 # US dollars an hour for what stands there, whether used or not; us-east-1, November 2026, from the services' pricing
 # pages. What is paid by use (API Gateway 3.50 a million calls, Lambda, S3, logs) comes to cents for these notebooks.
-HOURLY_COSTS = {"Kinesis, each provisioned shard": "0.015"}
+HOURLY_COSTS = {"Kinesis, each provisioned shard": "0.015", "Redshift, each ra3.large node": "0.543"}
 
 _opened: Lab | None = None
 

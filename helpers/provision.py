@@ -24,15 +24,17 @@ T = TypeVar("T")
 # somebody else's. ConflictException is API Gateway's word, also for two changes at the same moment.
 _EXISTS = {
     "BucketAlreadyOwnedByYou",  # S3
+    "ClusterAlreadyExists",  # Redshift
     "ConflictException",  # API Gateway
     "EntityAlreadyExists",  # IAM
     "ResourceAlreadyExistsException",  # CloudWatch Logs
     "ResourceConflictException",  # Lambda
-    "ResourceInUseException",  # Kinesis, DynamoDB
+    "ResourceInUseException",  # Kinesis, DynamoDB, Firehose
 }
 NOT_FOUND = {
     "404",  # S3, where the answer has no body
     "AWS.SimpleQueueService.NonExistentQueue",
+    "ClusterNotFound",  # Redshift
     "NoSuchBucket",
     "NoSuchEntity",
     "NoSuchKey",

@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -135,13 +136,48 @@ def table_rows(table: str, source: str) -> Iterator[Row]:
             }
 
 
+@dataclass(frozen=True, slots=True)
+class Total:
+    """What a store that can count says itself: rows, each once, and their revenue."""
+
+    rows: int
+    revenue: Decimal
+
+
+def warehouse_total(cluster: str, database: str, source: str) -> Total:
+    """The lines in the warehouse's fact that come from this source; a row_id that is there twice is an error."""
+    data, name = boto3.client("redshift-data"), f"{source}:"
+    sql = "SELECT COUNT(*), COUNT(DISTINCT row_id), COALESCE(SUM(quantity * unit_price), 0) FROM public.fact_sales"
+    asked = data.execute_statement(
+        ClusterIdentifier=cluster,
+        Database=database,
+        DbUser="admin",
+        Sql=f"{sql} WHERE SUBSTRING(row_id, 1, {len(name)}) = :name",
+        Parameters=[{"name": "name", "value": name}],
+    )
+    while (done := data.describe_statement(Id=asked["Id"]))["Status"] not in ("FINISHED", "FAILED", "ABORTED"):
+        time.sleep(0.02)
+    if done["Status"] != "FINISHED":
+        raise ValueError(f"the warehouse does not count its lines: {done.get('Error', done['Status'])}")
+    (record,) = data.get_statement_result(Id=asked["Id"])["Records"]
+    lines, rows, revenue = record[0]["longValue"], record[1]["longValue"], Decimal(record[2]["stringValue"])
+    if lines != rows:
+        raise ValueError(f"the warehouse's fact holds {lines} lines of {rows} rows: some are there twice")
+    return Total(rows, revenue)
+
+
 def stages(lab: Lab) -> dict[str, dict[str, Any]]:
     """Rows and revenue (an exact decimal string) of every stage that has run in this lab."""
-    readers: dict[str, tuple[str, Callable[[dict[str, str]], Iterator[Row]]]] = {
+    readers: dict[str, tuple[str, Callable[[dict[str, str]], Iterator[Row] | Total]]] = {
         "client": ("02", lambda o: sent_rows(o["csv"], int(o["rows"]), o.get("refused"))),
         "kinesis": ("02", lambda o: stream_rows(o["stream"])),
         "raw_storage": ("03", lambda o: object_rows(o["bucket"], o["prefix"])),
         "dynamodb": ("04", lambda o: table_rows(o["invoices_table"], source_name(lab.outputs("02")["csv"]))),
+        "firehose": ("06", lambda o: object_rows(o["bucket"], o["prefix"])),
+        "redshift": (
+            "06",
+            lambda o: warehouse_total(o["cluster"], o["database"], source_name(lab.outputs("02")["csv"])),
+        ),
     }
     result = {}
     for name, (stage, read) in readers.items():
@@ -149,6 +185,7 @@ def stages(lab: Lab) -> dict[str, dict[str, Any]]:
             outputs = lab.outputs(stage)
         except LabError:
             continue
-        counted = tally(read(outputs))
+        found = read(outputs)
+        counted = found if isinstance(found, Total) else tally(found)
         result[name] = {"rows": counted.rows, "revenue": format(counted.revenue, "f")}
     return result
