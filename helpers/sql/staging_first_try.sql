@@ -1,5 +1,4 @@
--- The staging table as it suggests itself when one looks at the first lines of the file: an invoice's number is a
--- number. It is not: cancellations begin with a C. Notebook 06 lets COPY find that out.
+-- The staging table as it suggests itself when one looks at the first lines of the file.
 CREATE TABLE IF NOT EXISTS staging_sales (
     row_id       VARCHAR(64),
     invoice_no   INTEGER,
