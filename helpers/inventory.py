@@ -35,6 +35,8 @@ def inventory() -> dict[str, list[str]]:
         "Firehose streams": _delivery_streams(),
         "Redshift clusters": _names("redshift", "describe_clusters", "ClusterIdentifier"),
         "S3 buckets": sorted(bucket["Name"] for bucket in client("s3").list_buckets()["Buckets"]),
+        "EventBridge rules": _names("events", "list_rules", "Name"),
+        "CloudWatch alarms": _names("cloudwatch", "describe_alarms", "AlarmName"),
         "CloudWatch log groups": _names("logs", "describe_log_groups", "logGroupName"),
         "SSM parameters": sorted({_folder(p["Name"]) for p in _pages("ssm", "describe_parameters", "Parameters")}),
     }

@@ -41,6 +41,10 @@ _ARNS = {
     },
     "sts": {"RoleArn": "{name}"},
     "redshift-data": {"ClusterIdentifier": "arn:aws:redshift:{here}:cluster:{name}"},
+    "events": {
+        **dict.fromkeys(("Name", "Rule"), "arn:aws:events:{here}:rule/{name}"),
+        "ResourceARN": "{name}",
+    },
 }
 # The reference gives these no resource, although they name one.
 _ANY = {
@@ -119,6 +123,8 @@ def _roles(value: Any) -> set[str]:
 def _names(service: str, operation: str, params: dict[str, Any]) -> list[str]:
     """Templates of the ARNs that a call names."""
     if operation in _ANY or (service == "ssm" and _NOT_PARAMETERS.search(operation)):
+        return [""]
+    if service == "events" and not re.search("Rule$|Targets|Resource$", operation):  # buses, archives, connections
         return [""]
     for key, template in _ARNS.get(service, {}).items():
         members = [v for k, v in params.items() if k.startswith(f"{key}.member.")]  # a list in the query protocol

@@ -25,14 +25,16 @@ from .event_sources import EventSources, Needs
 from .gateway import Gateway
 from .kinesis import Kinesis
 from .lambda_runtime import LambdaRuntime
-from .moto_seams import apis, app, identities, lambdas, stores
+from .moto_seams import alarms, apis, app, identities, lambdas, stores
 from .protocols import Call
+from .scheduler import Scheduler
 from .types import ACCOUNT_ID, ApiSnapshot, AwsError, Function, Invocation, Request, Response, Stage
 from .warehouse.api import Warehouse
 from .warehouse.sqltypes import SqlError
 
 EXECUTE_API = "/_aws/execute-api/"  # no bucket can be called so: names have no underscore
 HEALTH = "/_aws/health"
+CLOCK = "/_aws/clock"  # the rules' clock; a signed GET says what it shows, a signed POST {"seconds": n} moves it
 _READ_ONLY = ("Get", "List", "Describe", "Head", "Simulate")
 # Calls that moto would only store, or answer in a way that AWS does not.
 REFUSED = {
@@ -47,6 +49,7 @@ REFUSED = {
     },
     "s3": {"PutBucketCors"},
     "sns": {"CreatePlatformApplication"},
+    "monitoring": {"PutCompositeAlarm", "PutAnomalyDetector", "PutInsightRule", "PutMetricStream"},
     "logs": {"PutSubscriptionFilter", "StartLiveTail", "StartQuery"},
     "iam": {"PutRolePermissionsBoundary", "PutUserPermissionsBoundary"},
     "sts": {
@@ -106,8 +109,10 @@ class Cloud:
             self.policies.require,
             self._trusts_redshift,
         )
+        self.scheduler = Scheduler(self._to_target, self._to_dead_letters)
         # Services that are answered neither by moto nor above, by signing name.
         self.rooms: dict[str, Room] = {
+            "events": lambda call, params, _, who: _json(self.scheduler.call(call.operation, params, who.region)),
             "firehose": self._firehose,
             "redshift": lambda call, params, _, who: self.warehouse.redshift(call.operation, params, who),
             "redshift-data": lambda call, params, _, who: self.warehouse.redshift_data(call.operation, params, who),
@@ -152,6 +157,9 @@ class Cloud:
         protocol = protocols.hint(request)
         try:
             signed = auth.verify(request, self.keys)
+            if request.path == CLOCK:
+                protocol = "json"
+                return self._guarded(self._clock(request, signed), protocol)
             call = protocols.identify(signed.service, request)
             protocol = call.protocol
             answer = self._dispatch(call, request, signed)
@@ -291,7 +299,7 @@ class Cloud:
             headers["X-Amz-Log-Result"] = base64.b64encode(result.log_tail).decode()
         return Response(200, result.payload, headers)
 
-    async def _queue_event(self, function: Function, payload: bytes) -> None:
+    async def _queue_event(self, function: Function, payload: bytes, tried: asyncio.Future[None] | None = None) -> None:
         """An asynchronous invocation: retries, then destinations and the dead-letter queue.
 
         https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
@@ -320,6 +328,7 @@ class Cloud:
             refresh=lambda: self._function(function.name, qualifier, function.region),
             retries=settings.get("MaximumRetryAttempts", 2),
             max_age=settings.get("MaximumEventAgeInSeconds", 21_600),
+            tried=tried,
         )
 
     async def _event_sources(self, call: Call, params: dict[str, Any], request: Request, region: str) -> Response:
@@ -399,6 +408,48 @@ class Cloud:
             await self.warehouse.sql(cluster, database, load.user, load.password, load.sql, role)
         except SqlError as error:
             raise AwsError(f"Redshift.{firehose.copy_failure(str(error))}", "") from None
+
+    # Schedules
+
+    async def _clock(self, request: Request, signed: auth.Signed) -> Response:
+        if not signed.principal.is_root:
+            raise AwsError("AccessDenied", "Only who opened the lab may move its clock.", 403)
+        fired: dict[str, int] = {}
+        if request.method == "POST":
+            try:
+                seconds = float(orjson.loads(request.body)["seconds"])
+            except (ValueError, LookupError, TypeError):
+                raise AwsError("ValidationException", "Give the number of seconds to move on.") from None
+            if not 0 <= seconds <= 10 * 366 * 86400:
+                raise AwsError("ValidationException", "The clock moves forward, by ten years at most.")
+            fired = await self.scheduler.advance(seconds)
+        return _json({"now": self.scheduler.now(), "fired": fired})
+
+    async def _to_target(self, target: str, payload: bytes, rule: str) -> asyncio.Future[None] | None:
+        """Delivers a rule's event where the target's own policy lets EventBridge in.
+
+        https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html
+        """
+        service = target.split(":")[2]
+        if service == "lambda":
+            policy, action = await self.on_moto(lambdas.policy, target), "lambda:InvokeFunction"
+        else:
+            action = "sqs:SendMessage" if service == "sqs" else "sns:Publish"
+            policy = await self.on_moto(stores.policy, target)
+        if not permissions.service_allowed(policy, "events.amazonaws.com", action, target, rule):
+            raise AwsError("NO_PERMISSIONS", f"The policy of {target} does not let {rule} in.", 403)
+        if service == "lambda":
+            tried: asyncio.Future[None] = self._loop.create_future()
+            await self._queue_event(await self._function(target, None, target.split(":")[3]), payload, tried)
+            return tried
+        await self.on_moto(stores.send_message if service == "sqs" else stores.publish, target, payload.decode())
+        return None
+
+    async def _to_dead_letters(self, queue: str, body: str, attributes: dict[str, str], rule: str) -> None:
+        policy = await self.on_moto(stores.policy, queue)
+        if not permissions.service_allowed(policy, "events.amazonaws.com", "sqs:SendMessage", queue, rule):
+            raise AwsError("NO_PERMISSIONS", f"The policy of {queue} does not let {rule} in.", 403)
+        await self.on_moto(stores.send_message, queue, body, attributes)
 
     # API Gateway
 
@@ -485,11 +536,17 @@ class Cloud:
                 self._in_background(stores.put_metrics, region, "AWS/Lambda", data)
             for region, data in self.firehose.drain_metrics():
                 self._in_background(stores.put_metrics, region, "AWS/Firehose", data)
+            for region, data in self.runtime.drain_metrics():
+                self._in_background(stores.put_metrics, region, "AWS/Lambda", data)
+            for region, data in self.scheduler.drain_metrics():
+                self._in_background(stores.put_metrics, region, "AWS/Events", data)
+            self._in_background(alarms.evaluate)
             if tick % 60 == 0:
                 self.kinesis.trim()
 
     async def close(self) -> None:
         self._upkeep.cancel()
+        await self.scheduler.close()
         await self.sources.close()
         await self.firehose.close()
         await self.runtime.close()

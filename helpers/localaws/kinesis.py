@@ -45,6 +45,9 @@ class Record(NamedTuple):
     arrival: float
 
 
+_MILLISECONDS = {"IteratorAge", "GetRecords.IteratorAgeMilliseconds", "Duration"}
+
+
 class Metrics(dict[str, tuple[float, float, float, float]]):
     """What was measured since the last drain: name -> (SampleCount, Sum, Minimum, Maximum)."""
 
@@ -56,7 +59,7 @@ class Metrics(dict[str, tuple[float, float, float, float]]):
         """As CloudWatch's metric data; what follows is measured anew."""
         data, dimensions = [], [{"Name": dimension, "Value": value}]
         for name, numbers in self.items():
-            unit = "Bytes" if name.endswith("Bytes") else "Milliseconds" if "IteratorAge" in name else "Count"
+            unit = "Bytes" if name.endswith("Bytes") else "Milliseconds" if name in _MILLISECONDS else "Count"
             statistics = dict(zip(("SampleCount", "Sum", "Minimum", "Maximum"), numbers, strict=True))
             data.append({"MetricName": name, "Unit": unit, "Dimensions": dimensions, "StatisticValues": statistics})
         self.clear()

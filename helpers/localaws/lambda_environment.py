@@ -386,6 +386,7 @@ class Environment:
             self.log(f"START RequestId: {call.request_id} Version: {function.version}\n")
         took = min((self.loop.time() - self.began) * 1000, function.timeout * 1000)
         init = f"Init Duration: {self.init_ms:.2f} ms\t" if self.init_ms else ""
+        self.runtime.measured(function, took, failed is not None)
         billed, used = math.ceil(took + self.init_ms), min(math.ceil(self.peak), function.memory)
         self.init_ms = 0.0
         for line in (

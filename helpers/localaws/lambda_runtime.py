@@ -24,8 +24,8 @@ import threading
 import time
 import uuid
 import zipfile
-from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -33,6 +33,7 @@ from typing import Any, Literal
 
 import orjson
 
+from helpers.localaws.kinesis import Metrics
 from helpers.localaws.lambda_environment import Call, Environment, InitFailed, Pool
 from helpers.localaws.types import AwsError, Function, Invocation, LogWriter
 
@@ -84,6 +85,7 @@ class LambdaRuntime:
         self._running: Counter[tuple[str, str]] = Counter()  # calls by region and function, waiting ones included
         self._unreserved = self._starting = self._waiting = 0
         self._unwritten: dict[Environment, None] = {}  # in the order of their first lines
+        self.metrics: defaultdict[tuple[str, str], Metrics] = defaultdict(Metrics)  # by region and function name
         self._timers: dict[Callable[[], None], asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._events: set[asyncio.Task[None]] = set()  # asynchronous ones, queued or running
@@ -115,11 +117,13 @@ class LambdaRuntime:
         refresh: Callable[[], Awaitable[Function]] | None = None,
         retries: int = 2,
         max_age: float = 21_600,
+        tried: asyncio.Future[None] | None = None,
     ) -> str:
         """Queue an event and return its request id; AWS's refusals are raised at once.
 
         `on_done` gets AWS's invocation record as a dict when the event has succeeded or is given up. `refresh` looks
-        the function up again before another attempt, as AWS does. `max_age` is in seconds.
+        the function up again before another attempt, as AWS does. `max_age` is in seconds. `tried` is set when the
+        first attempt has ended, however it did.
         https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
         """
         if len(payload) > MAX_EVENT:
@@ -139,6 +143,8 @@ class LambdaRuntime:
                     throttled = min(throttled + 1, 20)
                 else:
                     attempts += 1
+                    if tried and not tried.done():
+                        tried.set_result(None)
                     if result.error is None or attempts > retries:
                         condition = "RetriesExhausted" if result.error else "Success"
                         break
@@ -153,6 +159,12 @@ class LambdaRuntime:
 
         self._task(deliver(), self._events)
         return request_id
+
+    def drain_metrics(self) -> Iterator[tuple[str, Any]]:
+        """(region, metric data of AWS/Lambda): https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html"""
+        for (region, name), metrics in self.metrics.items():
+            if metrics:
+                yield region, metrics.drain("FunctionName", name)
 
     async def retire(self, name: str) -> None:
         """The function's code or configuration changed: busy workers end after their call, the others now."""
@@ -208,6 +220,7 @@ class LambdaRuntime:
             (self._unreserved, self.account_concurrency) if free else (self._running[key], f.reserved_concurrency)
         )
         if used >= (limit or 0):
+            self.metrics[key].add("Throttles", 1)
             reason = f"{'' if free else 'ReservedFunction'}ConcurrentInvocationLimitExceeded"
             raise AwsError("TooManyRequestsException", "Rate Exceeded.", 429, Reason=reason, Type="User")
         self._running[key] += 1
@@ -308,6 +321,13 @@ class LambdaRuntime:
         since = min(since, pool.waiting[0].since)
         others = self._waiting > len(pool.waiting)
         return others and any(other.waiting and other.waiting[0].since < since for other in self._pools.values())
+
+    def measured(self, function: Function, milliseconds: float, failed: bool) -> None:
+        """A call has ended, and took so long in the function."""
+        metrics = self.metrics[function.region, function.name]
+        metrics.add("Invocations", 1)
+        metrics.add("Errors", int(failed))
+        metrics.add("Duration", milliseconds)
 
     def done(self, call: Call, outcome: Invocation | AwsError) -> None:
         """Answer a call and give back its share of the concurrency."""

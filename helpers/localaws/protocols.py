@@ -26,6 +26,7 @@ SERVICES = {
     "apigateway": "apigateway",
     "dynamodb": "dynamodb",
     "firehose": "firehose",
+    "events": "events",
     "iam": "iam",
     "kinesis": "kinesis",
     "lambda": "lambda",

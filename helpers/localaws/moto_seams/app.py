@@ -20,7 +20,18 @@ import botocore.validate
 from ..auth import Signed
 from ..protocols import SERVICES, Call, model
 from ..types import ACCOUNT_ID, AwsError, Request, Response
-from . import apis, dynamodb, dynamodb_capacity, dynamodb_rules, dynamodb_store, identities, lambdas, refused, stores
+from . import (
+    alarms,
+    apis,
+    dynamodb,
+    dynamodb_capacity,
+    dynamodb_rules,
+    dynamodb_store,
+    identities,
+    lambdas,
+    refused,
+    stores,
+)
 
 # moto reads these while it is imported: AWS's managed policies exist (AWSLambdaBasicExecutionRole …), it opens every
 # cross-origin door by default, which is this lab's own business, and a header may name another account.
@@ -43,6 +54,7 @@ def load() -> Moto:
     import moto.core.responses as core
     from moto.moto_server.werkzeug_app import create_backend_app
 
+    alarms.install()
     apis.install()
     dynamodb_store.install()
     dynamodb.install()

@@ -18,6 +18,7 @@ from xml.etree import ElementTree
 
 from ..protocols import Call
 from ..types import AwsError, Request
+from . import alarms
 
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
 _BUCKET = re.compile(r"(?!xn--|sthree-|amzn-s3-demo-)(?!\d+\.\d+\.\d+\.\d+$)(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
@@ -160,6 +161,10 @@ def _metrics(parameters: dict[str, Any], call: Call, request: Request) -> None:
             raise AwsError("InvalidParameterValue", f"The parameter MetricData.member.{number}.Timestamp {text}.")
 
 
+def _alarm(parameters: dict[str, Any], call: Call, request: Request) -> None:
+    alarms.check(parameters)
+
+
 def _pattern(parameters: dict[str, Any], call: Call, request: Request) -> None:
     """https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntax.html"""
     pattern = parameters.get("filterPattern", "").strip()
@@ -194,6 +199,7 @@ _RULES = {
     ("sns", "Subscribe"): _subscribe,
     ("ssm", "PutParameter"): _parameter,
     ("monitoring", "PutMetricData"): _metrics,
+    ("monitoring", "PutMetricAlarm"): _alarm,
     ("logs", "FilterLogEvents"): _pattern,
     ("iam", "CreateRole"): _trust,
     ("iam", "UpdateAssumeRolePolicy"): _trust,

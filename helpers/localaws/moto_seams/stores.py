@@ -113,12 +113,38 @@ def put_object(bucket: str, key: str, body: bytes) -> None:
         raise AwsError("NoSuchBucket", "The specified bucket does not exist", 404) from None
 
 
-def send_message(queue_arn: str, body: str) -> None:
-    """Sends a message to an SQS queue."""
+def send_message(queue_arn: str, body: str, attributes: dict[str, str] | None = None) -> None:
+    """Sends a message to an SQS queue, with attributes that are texts; AwsError when there is no such queue."""
+    given = {k: {"DataType": "String", "StringValue": v} for k, v in (attributes or {}).items()}
+    queue = _queue(queue_arn)
+    queue_backend(queue_arn).send_message(queue.name, body, message_attributes=given)
+
+
+def queue_backend(queue_arn: str) -> Any:
     from moto.sqs.models import sqs_backends
 
-    _, _, _, region, _, name = queue_arn.split(":")
-    sqs_backends[ACCOUNT_ID][region].send_message(name, body)
+    return sqs_backends[ACCOUNT_ID][queue_arn.split(":")[3]]
+
+
+def _queue(arn: str) -> Any:
+    queue = queue_backend(arn).queues.get(arn.split(":")[5])
+    if queue is None:
+        raise AwsError("AWS.SimpleQueueService.NonExistentQueue", "The specified queue does not exist.")
+    return queue
+
+
+def policy(arn: str) -> dict[str, Any] | None:
+    """The policy of a queue or a topic, or None; AwsError when it is not there."""
+    if arn.split(":")[2] == "sqs":
+        text = _queue(arn).policy
+        return json.loads(text) if text else None
+    from moto.sns.models import sns_backends
+
+    topic = sns_backends[ACCOUNT_ID][arn.split(":")[3]].topics.get(arn)
+    if topic is None:
+        raise AwsError("NotFound", "Topic does not exist", 404)
+    document: dict[str, Any] = json.loads(topic.policy)
+    return document
 
 
 def publish(topic_arn: str, message: str) -> None:

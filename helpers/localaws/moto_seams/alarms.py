@@ -1,0 +1,144 @@
+"""moto's CloudWatch alarms, evaluated against its metrics, which moto itself never does.
+
+https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-evaluation.html
+https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarms-and-missing-data.html
+Otherwise than on AWS an alarm is looked at every second, and the period that is not over yet counts as well, so that a
+state comes within a second or two instead of a minute or two.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from ..types import ACCOUNT_ID, AwsError
+from . import stores
+
+_COMPARED: dict[str, tuple[str, Callable[[float, float], bool]]] = {
+    "GreaterThanOrEqualToThreshold": ("greater than or equal to", lambda value, limit: value >= limit),
+    "GreaterThanThreshold": ("greater than", lambda value, limit: value > limit),
+    "LessThanThreshold": ("less than", lambda value, limit: value < limit),
+    "LessThanOrEqualToThreshold": ("less than or equal to", lambda value, limit: value <= limit),
+}
+_STATISTICS = {"SampleCount", "Average", "Sum", "Minimum", "Maximum"}
+
+
+def install() -> None:
+    """An alarm begins with INSUFFICIENT_DATA, and one that is changed keeps its state."""
+    from moto.cloudwatch.models import CloudWatchBackend
+
+    put = CloudWatchBackend.put_metric_alarm
+
+    def put_metric_alarm(self: Any, name: str, *args: Any, **kwargs: Any) -> Any:
+        before = self.alarms.get(name)
+        alarm = put(self, name, *args, **kwargs)
+        alarm.state_value = "INSUFFICIENT_DATA"
+        if before:
+            for member in ("state_value", "state_reason", "state_reason_data", "state_updated_timestamp", "history"):
+                setattr(alarm, member, getattr(before, member))
+        return alarm
+
+    setattr(CloudWatchBackend, "put_metric_alarm", put_metric_alarm)  # noqa: B010
+
+
+def check(parameters: dict[str, Any]) -> None:
+    """Raises AwsError ValidationError for an alarm that could not be evaluated."""
+    plain = parameters.get("MetricName") and not parameters.get("Metrics") and not parameters.get("ThresholdMetricId")
+    if (
+        not plain
+        or parameters.get("Statistic") not in _STATISTICS
+        or parameters.get("ComparisonOperator") not in _COMPARED
+    ):
+        text = "The local AWS has alarms on one metric with a Statistic and a fixed Threshold"
+        raise AwsError("ValidationError", f"{text}; no metric math, percentiles or anomaly detection.")
+    period = int(parameters.get("Period", 0))
+    if period not in (10, 20, 30) and (period < 60 or period % 60):
+        raise AwsError("ValidationError", "Period must be 10, 20, 30 or a multiple of 60")
+    for kind in ("AlarmActions", "OKActions", "InsufficientDataActions"):
+        for action in parameters.get(kind) or ():
+            if not str(action).startswith("arn:aws:sns:"):
+                raise AwsError("ValidationError", f"Invalid arn syntax: {action} (the local AWS tells SNS topics only)")
+
+
+def evaluate(now: float | None = None) -> None:
+    """Gives every alarm the state that its metric has now (epoch seconds), and tells the topics of a new one."""
+    from moto.cloudwatch.models import cloudwatch_backends
+
+    for region, backend in cloudwatch_backends[ACCOUNT_ID].items():
+        for alarm in list(backend.alarms.values()):
+            if not alarm.rule and alarm.statistic:
+                state, reason = _state(alarm, backend.metric_data, time.time() if now is None else now)
+                if state != alarm.state_value:
+                    before = alarm.state_value
+                    alarm.update_state(reason, "{}", state)
+                    _tell(alarm, before, region)
+
+
+def _state(alarm: Any, data: list[Any], now: float) -> tuple[str, str]:
+    period, periods = int(alarm.period), int(alarm.evaluation_periods)
+    wanted = int(alarm.datapoints_to_alarm or periods)
+    dimensions = {d.name: d.value for d in alarm.dimensions}
+    newest = int(now // period)
+    buckets: dict[int, list[Any]] = {}
+    for datum in reversed(data):  # the newest come last
+        if datum.name != alarm.metric_name or datum.namespace != alarm.namespace:
+            continue
+        if {d.name: d.value for d in datum.dimensions} != dimensions or (alarm.unit and datum.unit != alarm.unit):
+            continue
+        number = int(datum.timestamp.replace(tzinfo=UTC).timestamp() // period)
+        if newest - periods < number <= newest:
+            buckets.setdefault(number, []).append(datum)
+    values = [_statistic(alarm.statistic, found) for found in buckets.values()]
+    words, compare = _COMPARED[alarm.comparison_operator]
+    breaching = sum(compare(value, float(alarm.threshold)) for value in values)
+    missing, treat = periods - len(values), alarm.treat_missing_data or "missing"
+    if missing == periods and treat in ("missing", "ignore"):
+        if treat == "ignore":
+            return alarm.state_value, ""
+        return "INSUFFICIENT_DATA", f"Insufficient Data: {missing} datapoint{'s' * (missing > 1)} were unknown."
+    if treat == "breaching":
+        breaching += missing
+    elif treat == "missing":
+        wanted = min(wanted, len(values))
+    shown = ", ".join(f"{value}" for value in values)
+    state = "ALARM" if breaching >= wanted else "OK"
+    what = f"{breaching} out of the last {periods} datapoints [{shown}] {'was' if breaching == 1 else 'were'} "
+    return state, f"Threshold Crossed: {what}{words} the threshold ({float(alarm.threshold)})."
+
+
+def _statistic(name: str, found: list[Any]) -> float:
+    samples = sum(float(getattr(d, "sample_count", 1)) for d in found)
+    total = sum(float(d.sum if hasattr(d, "sum") else d.value) for d in found)
+    if name == "Minimum":
+        return min(float(d.min if hasattr(d, "min") else d.value) for d in found)
+    if name == "Maximum":
+        return max(float(d.max if hasattr(d, "max") else d.value) for d in found)
+    return {"SampleCount": samples, "Sum": total}.get(name, total / max(samples, 1))
+
+
+def _tell(alarm: Any, before: str, region: str) -> None:
+    """https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Notify_Users_Alarm_Changes.html"""
+    actions = {"ALARM": alarm.alarm_actions, "OK": alarm.ok_actions}.get(
+        alarm.state_value, alarm.insufficient_data_actions
+    )
+    if not alarm.actions_enabled:
+        return
+    message = {
+        "AlarmName": alarm.name, "AlarmDescription": alarm.description, "AWSAccountId": ACCOUNT_ID,
+        "NewStateValue": alarm.state_value, "NewStateReason": alarm.state_reason, "OldStateValue": before,
+        "StateChangeTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "+0000",
+        "Region": region, "AlarmArn": alarm.alarm_arn,
+        "Trigger": {
+            "MetricName": alarm.metric_name, "Namespace": alarm.namespace, "Statistic": alarm.statistic,
+            "Dimensions": [{"name": d.name, "value": d.value} for d in alarm.dimensions],
+            "Period": int(alarm.period), "EvaluationPeriods": int(alarm.evaluation_periods),
+            "ComparisonOperator": alarm.comparison_operator, "Threshold": float(alarm.threshold),
+        },
+    }  # fmt: skip
+    for topic in actions or ():
+        with contextlib.suppress(Exception):  # the topic is gone: the alarm goes on
+            stores.publish(topic, json.dumps(message))
