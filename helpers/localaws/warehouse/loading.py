@@ -278,16 +278,17 @@ def _fast(
     load: Load, paths: list[Path], connection: duckdb.DuckDBPyConnection, json_paths: dict[str, list[str | int]] | None
 ) -> bool:
     """Loads with DuckDB's readers; False when that cannot be done, or not without doubt."""
-    if json_paths is not None or {"fillrecord", "ignoreblanklines", "escape"} & load.options.keys():
+    if {"fillrecord", "ignoreblanklines", "escape"} & load.options.keys():
         return False
     listed = ", ".join(_quote(str(p)) for p in paths)
     if load.format == "json":
-        if load.options["json"] != "auto":
+        names = _member_names(load, json_paths)
+        if names is None:
             return False
-        fields = ", ".join(f"{_quote(c.name)}: 'VARCHAR'" for c in load.columns)
+        fields = ", ".join(f"{_quote(name)}: 'VARCHAR'" for name in dict.fromkeys(names.values()))
         source = f"read_json([{listed}], format='unstructured', columns={{{fields}}}, maximum_object_size=4194304)"
         objects = f"read_json_objects([{listed}], format='unstructured', maximum_object_size=4194304)"
-        texts = {c.name: _identifier(c.name) for c in load.columns}
+        texts = {column: _identifier(name) for column, name in names.items()}
         try:
             doubt = connection.execute(
                 f"SELECT 1 FROM {objects} WHERE json_type(json) <> 'OBJECT' OR regexp_matches(json, ?) LIMIT 1",
@@ -301,6 +302,18 @@ def _fast(
     if any(re.search(rb"^\r?\n|\n\r?\n", p.read_bytes()) for p in paths):
         return False
     return _convert(load, _csv_reader(load, listed), {c.name: f"c{n}" for n, c in enumerate(load.columns)}, connection)
+
+
+def _member_names(load: Load, json_paths: dict[str, list[str | int]] | None) -> dict[str, str] | None:
+    """Column -> member of the object that fills it; None where that is not all, or DuckDB could not tell two apart."""
+    if json_paths is None and load.options["json"] != "auto":
+        return None
+    paths = json_paths or {c.name: [c.name] for c in load.columns}
+    if not all(len(path) == 1 and isinstance(path[0], str) for path in paths.values()):
+        return None
+    names = {column: str(path[0]) for column, path in paths.items()}
+    distinct = set(names.values())
+    return names if len({name.lower() for name in distinct}) == len(distinct) else None
 
 
 def _csv_reader(load: Load, listed: str, own: bool = False) -> str:
