@@ -323,6 +323,34 @@ class _Sender:
         return "" if self._answered else ": is it running, and is the address right?"
 
 
+class _OneWrite:
+    """Sends a request's head and body together: as two packets they would wake the server twice."""
+
+    _held: bytes | None = None
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        self._held = b""
+        try:
+            super().request(*args, **kwargs)  # type: ignore[misc]
+        finally:
+            whole, self._held = self._held, None
+        super().send(whole)  # type: ignore[misc]
+
+    def send(self, data: Any) -> None:
+        if self._held is None:
+            super().send(data)  # type: ignore[misc]
+        else:
+            self._held += data
+
+
+class _Connection(_OneWrite, urllib3.connection.HTTPConnection):
+    pass
+
+
+class _SecureConnection(_OneWrite, urllib3.connection.HTTPSConnection):
+    pass
+
+
 def _connect(url: str, connections: int, timeout: float) -> tuple[str, urllib3.HTTPConnectionPool]:
     """The request target, and a pool that keeps at most `connections` connections alive."""
     try:
@@ -332,10 +360,13 @@ def _connect(url: str, connections: int, timeout: float) -> tuple[str, urllib3.H
         host = port = None
     if not host or parts.scheme not in ("http", "https"):
         raise InputError(f"{url!r} is no address; give http://… or https://…, with stage and resource")
-    pool = urllib3.HTTPSConnectionPool if parts.scheme == "https" else urllib3.HTTPConnectionPool
+    secure = parts.scheme == "https"
+    kind = urllib3.HTTPSConnectionPool if secure else urllib3.HTTPConnectionPool
     limits = urllib3.Timeout(connect=min(timeout, 10), read=timeout)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return target, pool(host, port, maxsize=connections, block=True, timeout=limits)
+    pool = kind(host, port, maxsize=connections, block=True, timeout=limits)
+    pool.ConnectionCls = _SecureConnection if secure else _Connection
+    return target, pool
 
 
 def _judge(status: int, body: bytes, count: int) -> tuple[_Verdict, str]:

@@ -192,6 +192,17 @@ def test_a_function_starts_another_and_does_not_wait(lab: World) -> None:
     assert until(lambda: lab.objects("markers/"), "the marker") == {"markers/one.json": json.dumps(event).encode()}
 
 
+def test_functions_that_wait_for_each_other(lab: World) -> None:
+    """A chain may be longer than there are workers on this machine; a loop ends after sixteen invocations.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html
+    """
+    settings = {"environment": {"TARGET": "itself"}, "Timeout": 60}
+    assert run(lab, "invoke_other.count_down", {"left": 14}, **settings) == {"bottom": True}
+    stopped = run(lab, "invoke_other.count_down", {"left": 30}, **settings)
+    assert stopped == {"stopped": "RecursiveInvocationException", "left": 15}
+
+
 def test_invocation_types_and_the_clients_context(lab: World) -> None:
     """https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html"""
     client, name = lab.client("lambda"), lab.function("context_info.lambda_handler")

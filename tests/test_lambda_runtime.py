@@ -654,6 +654,22 @@ def test_time_out(tmp_path: Path, bootstrap: str) -> None:
     run(tmp_path, work, bootstrap)
 
 
+def test_a_caller_that_gives_up_leaves_the_function_running(tmp_path: Path) -> None:
+    begun, go = tmp_path / "begun", tmp_path / "go"
+    event = json.dumps({"begun": str(begun), "go": str(go)}).encode()
+
+    async def work(lab: Lab) -> None:
+        with pytest.raises(TimeoutError):
+            await lab.invoke(function("slow.until"), event, patience=0.05)
+        await appears(begun)
+        (pid,) = lab.workers()["test"]
+        go.write_text("")
+        assert (await lab.invoke(function("slow.until"), event, patience=20)).payload == b'"done"'
+        assert pid in lab.workers()["test"]
+
+    run(tmp_path, work)
+
+
 @both
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_worker_killed_while_it_works(tmp_path: Path, bootstrap: str, number: signal.Signals) -> None:

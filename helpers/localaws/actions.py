@@ -107,7 +107,7 @@ def _needed(call: Call, params: dict[str, Any], request: Request, region: str, s
     else:
         prefix = {"monitoring": "cloudwatch", "tagging": "tag"}.get(service, service)
         context = {"sts:externalid": params["ExternalId"]} if service == "sts" and "ExternalId" in params else {}
-        for name in [stream_arn] if stream_arn else _names(service, operation, params):
+        for name in [stream_arn] if stream_arn else _names(call, params):
             action = operation.removesuffix("Batch") if service in ("sqs", "sns") else operation
             yield f"{prefix}:{action}", name.format(here=here) if name else "*", context
 
@@ -120,16 +120,19 @@ def _roles(value: Any) -> set[str]:
     return found | {str(value["RoleARN"])} if "RoleARN" in value else found
 
 
-def _names(service: str, operation: str, params: dict[str, Any]) -> list[str]:
+def _members(params: dict[str, Any], key: str) -> list[Any]:
+    return [v for k, v in params.items() if k.startswith(f"{key}.member.")]  # a list in the query protocol
+
+
+def _names(call: Call, params: dict[str, Any]) -> list[str]:
     """Templates of the ARNs that a call names."""
+    service, operation = call.service, call.operation
     if operation in _ANY or (service == "ssm" and _NOT_PARAMETERS.search(operation)):
         return [""]
     if service == "events" and not re.search("Rule$|Targets|Resource$", operation):  # buses, archives, connections
         return [""]
     for key, template in _ARNS.get(service, {}).items():
-        members = [v for k, v in params.items() if k.startswith(f"{key}.member.")]  # a list in the query protocol
-        value = params.get(key) or members
-        if value:
+        if value := params.get(key) or (call.protocol == "query" and _members(params, key)):
             return [_arn(service, template, v) for v in (value if isinstance(value, list) else [value])]
     return [""]
 

@@ -28,7 +28,7 @@ from .lambda_runtime import LambdaRuntime
 from .moto_seams import alarms, apis, app, identities, lambdas, stores
 from .protocols import Call
 from .scheduler import Scheduler
-from .types import ACCOUNT_ID, ApiSnapshot, AwsError, Function, Invocation, Request, Response, Stage
+from .types import ACCOUNT_ID, ApiSnapshot, AwsError, Function, Invocation, Prompt, Request, Response, Stage
 from .warehouse.api import Warehouse
 from .warehouse.sqltypes import SqlError
 
@@ -153,7 +153,7 @@ class Cloud:
         if request.path.startswith(EXECUTE_API):
             api_id, _, rest = request.path[len(EXECUTE_API) :].partition("/")
             stage, slash, path = rest.partition("/")
-            return self.gateway.handle(request, api_id, stage, slash + path)
+            return Prompt(self.gateway.handle(request, api_id, stage, slash + path))
         protocol = protocols.hint(request)
         try:
             signed = auth.verify(request, self.keys)
@@ -167,7 +167,8 @@ class Cloud:
             return protocols.error_response(error, protocol)
         if isinstance(answer, Response):
             return answer
-        return self._guarded(answer, protocol)
+        guarded = self._guarded(answer, protocol)
+        return Prompt(guarded) if isinstance(answer, Prompt) else guarded
 
     @staticmethod
     async def _guarded(answer: Awaitable[Response], protocol: str) -> Response:
@@ -193,7 +194,7 @@ class Cloud:
             return _json(self.kinesis.call(call.operation, params, region))
         if call.service == "lambda":
             if call.operation == "Invoke":
-                return self._invoke(call, request, region)
+                return Prompt(self._invoke(call, request, signed))
             if "EventSourceMapping" in call.operation:
                 return self._event_sources(call, params, request, region)
         if call.service == "sts" and call.operation == "GetCallerIdentity":
@@ -278,10 +279,10 @@ class Cloud:
             self._log_owners[found.log_group] = found
         return found
 
-    async def _invoke(self, call: Call, request: Request, region: str) -> Response:
+    async def _invoke(self, call: Call, request: Request, signed: auth.Signed) -> Response:
         """https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html"""
         query = dict(urllib.parse.parse_qsl(request.query))
-        function = await self._function(call.uri["FunctionName"], query.get("Qualifier"), region)
+        function = await self._function(call.uri["FunctionName"], query.get("Qualifier"), signed.region)
         kind = request.headers.get("x-amz-invocation-type", "RequestResponse")
         payload = request.body or b"{}"
         version = {"X-Amz-Executed-Version": function.version}
@@ -291,7 +292,8 @@ class Cloud:
             await self._queue_event(function, payload)
             return Response(202, b"", {"Content-Type": "application/json"})
         context = request.headers.get("x-amz-client-context")
-        result = await self.runtime.invoke(function, payload, client_context=context)
+        caller = "" if signed.principal.is_root else signed.access_key
+        result = await self.runtime.invoke(function, payload, client_context=context, caller=caller)
         headers = {"Content-Type": "application/json", **version}
         if result.error:
             headers["X-Amz-Function-Error"] = result.error
@@ -462,17 +464,17 @@ class Cloud:
             self._stages[key] = found
         return self._stages[key]
 
-    async def _invoke_for_gateway(self, function_arn: str, payload: bytes, source_arn: str) -> Invocation:
-        key = (function_arn, source_arn)
+    async def _invoke_for_gateway(self, function_arn: str, payload: bytes, source: str, seconds: float) -> Invocation:
+        key = (function_arn, source)
         if key not in self._permissions:
             policy = await self.on_moto(lambdas.policy, function_arn)
             self._permissions[key] = permissions.service_allowed(
-                policy, "apigateway.amazonaws.com", "lambda:InvokeFunction", function_arn, source_arn
+                policy, "apigateway.amazonaws.com", "lambda:InvokeFunction", function_arn, source
             )
         if not self._permissions[key]:
             raise AwsError("AccessDeniedException", "Invalid permissions on Lambda function", 403)
         function = await self._function(function_arn, None, function_arn.split(":")[3])
-        return await self.runtime.invoke(function, payload, trusted=True)  # the gateway has looked
+        return await self.runtime.invoke(function, payload, trusted=True, patience=seconds)  # the gateway has looked
 
     def _authorize_api(self, request: Request, arn: str) -> str:
         signed = auth.verify(request, self.keys)

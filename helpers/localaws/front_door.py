@@ -7,15 +7,19 @@ leave in the order of its requests. What is not HTTP is refused as RFC 9112 says
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import http
 import logging
 import re
+import time
+import types
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from typing import Any
 
 import httptools
 
-from .types import Request, Response
+from .types import Prompt, Request, Response
 
 Handler = Callable[[Request], "Response | Awaitable[Response]"]
 
@@ -104,7 +108,7 @@ class Connection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         self.headers, self.sent, self.body = {}, [], []
         self.url, self.size, self.head, self.in_body = b"", 0, 0, False
-        self.since = asyncio.get_running_loop().time()
+        self.since = time.monotonic()
 
     def on_url(self, url: bytes) -> None:
         self.url += url
@@ -136,7 +140,7 @@ class Connection(asyncio.Protocol):
                 self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, body: bytes) -> None:
-        self.since = asyncio.get_running_loop().time()
+        self.since = time.monotonic()
         self.size += len(body)
         if self.size > MAX_BODY:
             raise _Refused(413)
@@ -173,7 +177,9 @@ class Connection(asyncio.Protocol):
             if isinstance(answer, Response):
                 self._send(answer, keep_alive, request.method)
             else:
-                self.task = asyncio.ensure_future(self._wait_for(answer, request, keep_alive))
+                work = self._wait_for(answer, request, keep_alive)
+                task = _begin(work) if isinstance(answer, Prompt) else asyncio.ensure_future(work)
+                self.task = task or self.task  # it may have come to the next request already
         if self.ended and self.task is None and self.transport:
             self.transport.close()
         self._throttle()
@@ -217,6 +223,31 @@ class Connection(asyncio.Protocol):
         self.transport.write(data if bodiless or method == "HEAD" else data + body)
 
 
+def _begin(work: Coroutine[Any, Any, None]) -> asyncio.Task[None] | None:
+    """Runs a coroutine up to its first wait, and leaves the rest, if any, to a task. (`eager_start` of Python 3.12.)"""
+    try:
+        first = work.send(None)
+    except StopIteration:
+        return None
+
+    @types.coroutine
+    def rest() -> Generator[Any, Any, None]:
+        waits_for = first
+        with contextlib.suppress(StopIteration):
+            while True:
+                try:
+                    given = yield waits_for
+                except BaseException as error:
+                    waits_for = work.throw(error)
+                else:
+                    waits_for = work.send(given)
+
+    async def go_on() -> None:
+        await rest()
+
+    return asyncio.get_running_loop().create_task(go_on())
+
+
 async def listen(handler: Handler, port: int = 0) -> tuple[asyncio.Server, set[Connection]]:
     """Opens the port on 127.0.0.1 (0: a free one); raises OSError when it is taken."""
     connections: set[Connection] = set()
@@ -226,7 +257,7 @@ async def listen(handler: Handler, port: int = 0) -> tuple[asyncio.Server, set[C
     def sweep() -> None:
         """Ends the connections whose request stopped arriving."""
         for connection in list(connections):
-            if connection.since is not None and loop.time() - connection.since > PATIENCE and connection.transport:
+            if connection.since is not None and time.monotonic() - connection.since > PATIENCE and connection.transport:
                 connection.transport.abort()
         if server.is_serving():
             loop.call_later(PATIENCE / 4, sweep)

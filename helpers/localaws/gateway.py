@@ -14,7 +14,6 @@ parameters go to Lambda's own API, where none but the invocation type would chan
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import os
 import re
@@ -262,7 +261,6 @@ class Gateway:
         self._routes: dict[tuple[str, str], _Routes] = {}
         self._buckets: dict[tuple[str, str], tuple[float, float]] = {}  # (plan, key) -> tokens, when
         self._used: dict[tuple[str, str], tuple[object, int]] = {}  # (plan, key) -> period, requests
-        self._running: set[asyncio.Future[t.Invocation]] = set()
 
     async def handle(self, request: t.Request, api_id: str, stage_name: str, path: str) -> t.Response:
         """`path` is what follows the stage, percent-encoded, with its leading slash. Raises nothing."""
@@ -391,14 +389,11 @@ class Gateway:
         integration, kind = call.integration, "integration.request.header.X-Amz-Invocation-Type"
         if not integration.function_arn or call.mapped(integration.request_parameters.get(kind, "''")) == "Event":
             raise _misconfigured("the lab integrates with Lambda functions only, and waits for them")
-        task = asyncio.ensure_future(self.invoke(integration.function_arn, payload, call.arn(call.resource.path)))
-        self._running.add(task)
-        task.add_done_callback(self._ended)
-        await asyncio.wait((task,), timeout=integration.timeout_ms / 1000)
-        if not task.done():
-            raise _Refused("INTEGRATION_TIMEOUT")
+        source, seconds = call.arn(call.resource.path), integration.timeout_ms / 1000
         try:
-            return task.result()
+            return await self.invoke(integration.function_arn, payload, source, seconds)
+        except TimeoutError as error:
+            raise _Refused("INTEGRATION_TIMEOUT") from error
         except t.AwsError as error:
             if error.status == 413:
                 raise _Refused("REQUEST_TOO_LARGE", str(error)) from error
@@ -406,11 +401,6 @@ class Gateway:
                 raise _Refused("DEFAULT_4XX", message=error.message) from error
             throttled = error.code.startswith("TooManyRequests")  # to the client 500, not 429
             raise _Refused("INTEGRATION_FAILURE" if throttled else "API_CONFIGURATION_ERROR", str(error)) from error
-
-    def _ended(self, task: asyncio.Future[t.Invocation]) -> None:
-        self._running.discard(task)
-        if not task.cancelled():
-            task.exception()  # looked at, or asyncio would report it
 
     def _answer(self, call: _Call, selector: str, text: str, headers: dict[str, str]) -> t.Response:
         """By the integration response whose pattern matches the whole selector, else the one without a pattern."""

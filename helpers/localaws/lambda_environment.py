@@ -57,6 +57,7 @@ class Call:
     request_id: str
     future: asyncio.Future[Invocation]
     since: float
+    chain: tuple[str, ...] = ()  # the ARNs of the functions whose calls wait for this one's answer
 
 
 @dataclass(slots=True, eq=False)
@@ -140,7 +141,7 @@ class Environment:
         self.init_error: bytes | None = None
         self.init_ms = self.began = self.since = 0.0  # began: the call; since: idle
         self.created = loop.time()
-        self.expires, self.peak = math.inf, 0.0  # credentials, epoch seconds; memory, MB
+        self.expires, self.peak, self.access_key = math.inf, 0.0, ""  # credentials, epoch seconds; memory, MB
         self.pipe = self.memory = -1  # file descriptors of the log and of the kernel's account of the memory
         self.partial, self.tail = b"", bytearray()  # a line not yet ended; the running call's log
         self.lines: list[tuple[int, str]] = []  # not yet written
@@ -198,6 +199,7 @@ class Environment:
         try:
             given = self.runtime.credentials(self.function.role, self.function.name)
             self.expires = float(given.get("Expiration", math.inf))
+            self.access_key = given.get("AWS_ACCESS_KEY_ID", "")
             env |= {name: value for name, value in given.items() if name != "Expiration"}
             self.runtime.unpack(self.function)
             self.home.mkdir(parents=True)
@@ -321,8 +323,8 @@ class Environment:
             f"Lambda-Runtime-Invoked-Function-Arn: {call.function.arn}\r\nLambda-Runtime-Trace-Id: "
             f"Root=1-{deadline // 1000:08x}-{trace[:24]};Parent={trace[:16]};Sampled=0\r\n{call.header}\r\n"
         )
-        self.log(f"START RequestId: {call.request_id} Version: {self.function.version}\n")
         connection.write(head.encode() + call.payload)
+        self.log(f"START RequestId: {call.request_id} Version: {self.function.version}\n")
 
     def asked(self, connection: _Connection, url: bytes, body: bytes) -> bytes:
         """Serve a request of the process; returns the answer, b"" when it comes later or never."""

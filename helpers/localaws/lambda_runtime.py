@@ -39,6 +39,7 @@ from helpers.localaws.types import AwsError, Function, Invocation, LogWriter
 
 # Bytes: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 MAX_REQUEST, MAX_EVENT = 6_291_456, 1_048_576
+RECURSION = 16  # invocations of a function within one chain
 BOTO3 = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "urllib3", "six")
 AWSLAMBDARIC = ("awslambdaric", "simplejson", "snapshot_restore_py", "runtime_client")
 OnDone = Callable[[dict[str, Any]], Awaitable[None] | None]
@@ -84,6 +85,7 @@ class LambdaRuntime:
         self._pools: dict[object, Pool] = {}
         self._running: Counter[tuple[str, str]] = Counter()  # calls by region and function, waiting ones included
         self._unreserved = self._starting = self._waiting = 0
+        self._lent = 0  # places of workers that wait for another's answer
         self._unwritten: dict[Environment, None] = {}  # in the order of their first lines
         self.metrics: defaultdict[tuple[str, str], Metrics] = defaultdict(Metrics)  # by region and function name
         self._timers: dict[Callable[[], None], asyncio.TimerHandle] = {}
@@ -92,12 +94,22 @@ class LambdaRuntime:
         self._unpacking = threading.Lock()
 
     async def invoke(
-        self, function: Function, payload: bytes, *, client_context: str | None = None, trusted: bool = False
+        self,
+        function: Function,
+        payload: bytes,
+        *,
+        client_context: str | None = None,
+        trusted: bool = False,
+        patience: float | None = None,
+        caller: str = "",
     ) -> Invocation:
         """Invoke synchronously. `client_context` is base64; `trusted` says that the payload is known to be JSON.
 
+        After `patience` seconds it raises TimeoutError, and the function runs on. `caller` is the access key that
+        asks: a function that waits for another one leaves its place among the local workers.
         A function that fails is an Invocation with an error. Raised is what keeps it from running, all as AwsError:
-        TooManyRequestsException, RequestEntityTooLargeException, InvalidRequestContentException, ServiceException.
+        TooManyRequestsException, RequestEntityTooLargeException, InvalidRequestContentException, ServiceException,
+        RecursiveInvocationException (https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html).
         https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
         """
         if len(payload) > MAX_REQUEST:
@@ -106,7 +118,28 @@ class LambdaRuntime:
         if payload and not trusted:
             _check_json(payload)
         header = _context_header(client_context) if client_context else ""
-        return await self._submit(function, payload or b"{}", str(uuid.uuid4()), header)
+        chain, timer = self._chain(caller, function) if caller else (), None
+        try:
+            answer = self._submit(function, payload or b"{}", str(uuid.uuid4()), header, chain)
+            if patience:
+                timer = asyncio.get_running_loop().call_later(patience, _give_up, answer)
+            return await answer
+        finally:
+            self._lent -= bool(chain)
+            if timer:
+                timer.cancel()
+
+    def _chain(self, caller: str, function: Function) -> tuple[str, ...]:
+        """The functions that wait, when one of them calls another."""
+        running = next((e.call for e in self._environments if e.access_key == caller and e.call), None)
+        if running is None:
+            return ()
+        chain = (*running.chain, running.function.arn)
+        if chain.count(function.arn) >= RECURSION:
+            text = "Lambda has detected your function being invoked in a recursive loop with other Amazon Web Services "
+            raise AwsError("RecursiveInvocationException", text + "resources and stopped your function's invocation.")
+        self._lent += 1
+        return chain
 
     def invoke_async(
         self,
@@ -210,7 +243,9 @@ class LambdaRuntime:
 
     # Calls and environments.
 
-    def _submit(self, function: Function, payload: bytes, request_id: str, header: str) -> asyncio.Future[Invocation]:
+    def _submit(
+        self, function: Function, payload: bytes, request_id: str, header: str, chain: tuple[str, ...] = ()
+    ) -> asyncio.Future[Invocation]:
         """Admit a call and hand it to an idle environment, or let it wait for one. AWS's throttles are raised."""
         f, key = function, (function.region, function.name)
         if self._closed:
@@ -226,7 +261,7 @@ class LambdaRuntime:
         self._running[key] += 1
         self._unreserved += free
         loop = asyncio.get_running_loop()
-        call = Call(function, payload, header, request_id, loop.create_future(), loop.time())
+        call = Call(function, payload, header, request_id, loop.create_future(), loop.time(), chain)
         settings = (f.code_sha256, f.handler, f.runtime, f.role, f.timeout, f.memory, f.log_group)
         same = (*key, f.version, *settings, *sorted(f.environment.items()))
         pool = self._pools.get(same) or self._pools.setdefault(same, Pool(same))
@@ -271,7 +306,7 @@ class LambdaRuntime:
         """Whether one more process may start; an environment that has long been idle makes room."""
         if self._closed or self._starting >= max(2, os.cpu_count() or 1):
             return False
-        if sum(not known.doomed for known in self._environments) < self.max_workers:
+        if sum(not known.doomed for known in self._environments) < self.max_workers + self._lent:
             return True
         idle = [environment for pool in self._pools.values() for environment in pool.idle]
         if idle:
@@ -405,6 +440,11 @@ class LambdaRuntime:
             half.rename(place)
             for folder, _, _ in os.walk(place):
                 os.chmod(folder, 0o555)
+
+
+def _give_up(answer: asyncio.Future[Invocation]) -> None:
+    if not answer.done():
+        answer.set_exception(TimeoutError())
 
 
 def _check_json(payload: bytes) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +28,19 @@ class Response:
     status: int
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
+
+
+class Prompt:
+    """An answer that the front door begins at once, not in the loop's next turn: up to its first wait it has no task,
+    and so may not use what asks for one (asyncio.timeout)."""
+
+    __slots__ = ("work",)
+
+    def __init__(self, work: Coroutine[Any, Any, Response]) -> None:
+        self.work = work
+
+    def __await__(self) -> Generator[Any, Any, Response]:
+        return self.work.__await__()
 
 
 class AwsError(Exception):
@@ -165,6 +178,7 @@ class Stage:
 
 # What the gateway asks of the rest of the lab.
 StageLookup = Callable[[str, str], Awaitable["Stage | None"]]  # (api id, stage name)
-Invoker = Callable[[str, bytes, str], Awaitable[Invocation]]  # (function ARN, payload, source ARN); raises AwsError
+# (function ARN, payload, source ARN, seconds); raises AwsError, and TimeoutError after so many seconds
+Invoker = Callable[[str, bytes, str, float], Awaitable[Invocation]]
 Authorizer = Callable[[Request, str], str]  # (request, execute-api ARN) -> caller's ARN; raises AwsError
 LogWriter = Callable[[str, str, list[tuple[int, str]]], None]  # (group, stream, [(ms since epoch, message)])

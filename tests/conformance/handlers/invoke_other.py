@@ -26,3 +26,13 @@ def fire_and_forget(event, context):
 
 def write_marker(event, context):
     boto3.resource("s3").Object(os.environ["BUCKET"], event["key"]).put(Body=json.dumps(event).encode())
+
+
+def count_down(event, context):
+    if event["left"] == 0:
+        return {"bottom": True}
+    try:
+        answer = client.invoke(FunctionName=context.function_name, Payload=json.dumps({"left": event["left"] - 1}))
+    except client.exceptions.RecursiveInvocationException as error:
+        return {"stopped": error.response["Error"]["Code"], "left": event["left"]}
+    return json.loads(answer["Payload"].read())
