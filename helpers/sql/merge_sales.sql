@@ -66,14 +66,13 @@ WHEN NOT MATCHED THEN INSERT (customer_id, country, first_invoice, last_invoice)
 VALUES (incoming_customers.customer_id, incoming_customers.country, incoming_customers.first_invoice,
         incoming_customers.last_invoice);
 
--- A product is called what its newest line that says anything calls it.
+-- A product is called what the last of its lines that says anything calls it, in whatever order they come.
 CREATE TEMP TABLE incoming_products AS
-SELECT stock_code, description
+SELECT stock_code, description, CASE WHEN description IS NULL THEN '' ELSE row_id END AS described_by
 FROM (
-    SELECT stock_code, description,
+    SELECT stock_code, description, row_id,
            ROW_NUMBER() OVER (PARTITION BY stock_code
-                              ORDER BY CASE WHEN description IS NULL THEN 1 ELSE 0 END, invoiced_at DESC, row_id DESC)
-               AS place
+                              ORDER BY CASE WHEN description IS NULL THEN 1 ELSE 0 END, row_id DESC) AS place
     FROM incoming
 ) AS ranked
 WHERE place = 1;
@@ -81,9 +80,13 @@ WHERE place = 1;
 MERGE INTO dim_product
 USING incoming_products
 ON dim_product.stock_code = incoming_products.stock_code
-WHEN MATCHED THEN UPDATE SET description = COALESCE(incoming_products.description, dim_product.description)
-WHEN NOT MATCHED THEN INSERT (stock_code, description)
-VALUES (incoming_products.stock_code, incoming_products.description);
+WHEN MATCHED THEN UPDATE SET
+    description = CASE WHEN incoming_products.described_by > dim_product.described_by
+                       THEN incoming_products.description ELSE dim_product.description END,
+    described_by = CASE WHEN incoming_products.described_by > dim_product.described_by
+                        THEN incoming_products.described_by ELSE dim_product.described_by END
+WHEN NOT MATCHED THEN INSERT (stock_code, description, described_by)
+VALUES (incoming_products.stock_code, incoming_products.description, incoming_products.described_by);
 
 CREATE TEMP TABLE incoming_dates AS
 SELECT date_key, date, year, quarter, month, day, weekday,

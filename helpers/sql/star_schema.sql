@@ -30,8 +30,9 @@ DISTSTYLE ALL
 SORTKEY (customer_id);
 
 CREATE TABLE IF NOT EXISTS dim_product (
-    stock_code  VARCHAR(20) NOT NULL,
-    description VARCHAR(255),
+    stock_code   VARCHAR(20) NOT NULL,
+    description  VARCHAR(255),
+    described_by VARCHAR(64),
     PRIMARY KEY (stock_code)
 )
 DISTSTYLE ALL

@@ -91,4 +91,5 @@ class Compiler:
         return f'{place}"id_{relation.oid}_{column.name}"'
 
     def stands_on(self, view: Relation, relation: Relation) -> bool:
-        return relation.name in view.sql
+        tables = self._parse(view.sql).find_all(exp.Table)
+        return any(t.name.lower() == relation.name and (t.db or "public").lower() == relation.schema for t in tables)
