@@ -13,6 +13,7 @@ import time
 import urllib.parse
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,7 +26,7 @@ from .event_sources import EventSources, Needs
 from .gateway import Gateway
 from .kinesis import Kinesis
 from .lambda_runtime import LambdaRuntime
-from .moto_seams import alarms, apis, app, identities, lambdas, stores
+from .moto_seams import alarms, apis, app, identities, lambdas, queues, stores
 from .protocols import Call
 from .scheduler import Scheduler
 from .types import ACCOUNT_ID, ApiSnapshot, AwsError, Function, Invocation, Prompt, Request, Response, Stage
@@ -89,7 +90,7 @@ class Cloud:
             write_logs=self._write_logs,
         )
         invoke = partial(self.runtime.invoke, trusted=True)  # the events that are made here are JSON
-        needs = Needs(self.kinesis, self._function, invoke, self._role_allowed, self._deliver)
+        needs = Needs(self.kinesis, self._function, invoke, self._role_allowed, self._deliver, on_moto=self.on_moto)
         self.sources = EventSources(needs)
         self.gateway = Gateway(self._stage, self._invoke_for_gateway, self._authorize_api, log=_LOG.info)
         self.firehose = firehose.Firehose(
@@ -221,10 +222,33 @@ class Cloud:
             await self._check_function(params, region, call.uri.get("FunctionName"))
         if call.service == "logs":
             self.runtime.flush()
+        if call.operation == "ReceiveMessage":
+            return await self._receive(call, params, request, signed)
         response = await self.on_moto(lambda: self._loading.result()(call, params, request, signed))
         if changes and response.status < 300:
             await self._changed(call, response, region)
         return response
+
+    async def _receive(self, call: Call, params: dict[str, Any], request: Request, signed: auth.Signed) -> Response:
+        """Long polling, on the loop: moto would wait on its one thread, and everybody with it.
+
+        https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-short-and-long-polling.html
+        """
+        seconds = params.get("WaitTimeSeconds")
+        if seconds is None:
+            url = str(params.get("QueueUrl"))
+            seconds = await self.on_moto(queues.wait_seconds, url.rpartition("/")[2], signed.region)
+        until = time.monotonic() + min(20.0, float(seconds or 0))
+        if call.protocol == "json":
+            params = params | {"WaitTimeSeconds": 0}
+            request = replace(request, body=orjson.dumps(params))
+        else:
+            call = replace(call, uri=call.uri | {"WaitTimeSeconds": "0"})
+        while True:
+            response = await self.on_moto(lambda: self._loading.result()(call, params, request, signed))
+            if response.status >= 300 or b"ReceiptHandle" in response.body or time.monotonic() >= until:
+                return response
+            await asyncio.sleep(min(0.1, max(0.0, until - time.monotonic())))
 
     async def _check_function(self, params: dict[str, Any], region: str, name: str | None) -> None:
         runtime, role = params.get("Runtime"), params.get("Role")

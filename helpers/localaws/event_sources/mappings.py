@@ -48,6 +48,7 @@ class Needs:
     invoke: Callable[[Function, bytes], Awaitable[Invocation]]
     allowed: Callable[[str, str, str], bool]  # (role ARN, action, resource)
     deliver: Callable[[str, bytes, str], Awaitable[None]]  # (destination ARN, body, S3 key)
+    on_moto: Callable[..., Awaitable[Any]] = asyncio.to_thread  # runs a seam's function where moto lives
 
 
 class Source(ABC):
@@ -245,7 +246,11 @@ def _kind(p: dict[str, Any]) -> type[Source]:
     arn = p.get("EventSourceArn", "")
     if ":kinesis:" in arn:
         return KinesisSource
-    raise invalid(f"The local AWS maps Kinesis streams to functions, not {arn or 'an unnamed source'}.")
+    if ":sqs:" in arn:
+        from .sqs import SqsSource  # here, because it imports from us
+
+        return SqsSource
+    raise invalid(f"The local AWS maps Kinesis streams and SQS queues to functions, not {arn or 'an unnamed source'}.")
 
 
 def destination(settings: dict[str, Any]) -> str:

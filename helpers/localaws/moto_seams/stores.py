@@ -116,27 +116,29 @@ def put_object(bucket: str, key: str, body: bytes) -> None:
 def send_message(queue_arn: str, body: str, attributes: dict[str, str] | None = None) -> None:
     """Sends a message to an SQS queue, with attributes that are texts; AwsError when there is no such queue."""
     given = {k: {"DataType": "String", "StringValue": v} for k, v in (attributes or {}).items()}
-    queue = _queue(queue_arn)
-    queue_backend(queue_arn).send_message(queue.name, body, message_attributes=given)
+    found = queue(queue_arn)
+    queue_backend(queue_arn).send_message(found.name, body, message_attributes=given)
 
 
 def queue_backend(queue_arn: str) -> Any:
+    """moto's SQS of the queue's region."""
     from moto.sqs.models import sqs_backends
 
     return sqs_backends[ACCOUNT_ID][queue_arn.split(":")[3]]
 
 
-def _queue(arn: str) -> Any:
-    queue = queue_backend(arn).queues.get(arn.split(":")[5])
-    if queue is None:
+def queue(arn: str) -> Any:
+    """A queue of moto's; raises AwsError when it is not there."""
+    found = queue_backend(arn).queues.get(arn.split(":")[5])
+    if found is None:
         raise AwsError("AWS.SimpleQueueService.NonExistentQueue", "The specified queue does not exist.")
-    return queue
+    return found
 
 
 def policy(arn: str) -> dict[str, Any] | None:
     """The policy of a queue or a topic, or None; AwsError when it is not there."""
     if arn.split(":")[2] == "sqs":
-        text = _queue(arn).policy
+        text = queue(arn).policy
         return json.loads(text) if text else None
     from moto.sns.models import sns_backends
 

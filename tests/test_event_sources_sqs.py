@@ -1,0 +1,254 @@
+"""SQS triggers: batches, what failed, the dead-letter queue, concurrency."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import time
+import zipfile
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+import helpers.lab
+from helpers.lab import Lab, open_lab
+from helpers.localaws import server
+from helpers.provision import wait_for
+
+HANDLER = """
+import json, time
+def handler(event, context):
+    failed = []
+    print("BATCH", json.dumps([r["messageId"] for r in event["Records"]]))
+    for record in event["Records"]:
+        body = json.loads(record["body"])
+        print("GOT", json.dumps(record | {"began": time.time()}))
+        time.sleep(body.get("seconds", 0))
+        if body.get("raise"):
+            raise ValueError("as asked")
+        if body.get("fail"):
+            failed.append({"itemIdentifier": record["messageId"]})
+    return {"batchItemFailures": failed}
+"""
+ALLOW = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"]
+
+
+def allow(role: str, actions: list[str]) -> None:
+    statement = {"Effect": "Allow", "Action": actions, "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    boto3.client("iam").put_role_policy(RoleName=role, PolicyName="own", PolicyDocument=document)
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    folder = tmp_path_factory.mktemp("sqs") / "lab"
+    before, opened = dict(os.environ), helpers.lab._opened
+    helpers.lab._opened = None
+    os.environ |= {"WORKBOOK_LAB": str(folder), "WORKBOOK_IDLE_EXIT": "600"}
+    try:
+        found = open_lab()
+        statement = {
+            "Effect": "Allow",
+            "Principal": {"Service": "lambda.amazonaws.com"},
+            "Action": "sts:AssumeRole",
+        }
+        trust = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        role = boto3.client("iam").create_role(RoleName="reader", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+        allow("reader", ["logs:*"])
+        zipped = io.BytesIO()
+        with zipfile.ZipFile(zipped, "w") as archive:
+            archive.writestr("reader.py", HANDLER)
+        boto3.client("lambda").create_function(
+            FunctionName="reader", Runtime="python3.13", Handler="reader.handler", Role=role, Timeout=2,
+            Code={"ZipFile": zipped.getvalue()},
+        )  # fmt: skip
+        yield found
+    finally:
+        server.stop(folder)
+        helpers.lab._opened = opened
+        os.environ.clear()
+        os.environ.update(before)
+        boto3.DEFAULT_SESSION = None
+
+
+class Queue:
+    """A queue with a dead-letter queue behind it, and the function's trigger on it."""
+
+    def __init__(self, name: str, visibility: int = 2, receives: int = 2) -> None:
+        self.sqs, self.functions = boto3.client("sqs"), boto3.client("lambda")
+        self.dead = self.sqs.create_queue(QueueName=f"{name}-dead")["QueueUrl"]
+        redrive = {
+            "deadLetterTargetArn": f"arn:aws:sqs:us-east-1:123456789012:{name}-dead",
+            "maxReceiveCount": str(receives),
+        }
+        attributes = {"VisibilityTimeout": str(visibility), "RedrivePolicy": json.dumps(redrive)}
+        self.url = self.sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
+        self.arn = f"arn:aws:sqs:us-east-1:123456789012:{name}"
+        self.since = int(time.time() * 1000)
+        self.key = ""
+
+    def map(self, **settings: Any) -> dict[str, Any]:
+        settings = {"FunctionResponseTypes": ["ReportBatchItemFailures"]} | settings
+        made: dict[str, Any] = self.functions.create_event_source_mapping(
+            EventSourceArn=self.arn, FunctionName="reader", **settings
+        )
+        self.key = made["UUID"]
+        return made
+
+    def send(self, *bodies: dict[str, Any]) -> list[str]:
+        found = []
+        for start in range(0, len(bodies), 10):
+            entries = [{"Id": str(n), "MessageBody": json.dumps(b)} for n, b in enumerate(bodies[start : start + 10])]
+            answer = self.sqs.send_message_batch(QueueUrl=self.url, Entries=entries)
+            found += [entry["MessageId"] for entry in answer["Successful"]]
+        return found
+
+    def log(self, word: str) -> list[Any]:
+        pages = boto3.client("logs").get_paginator("filter_log_events")
+        found = []
+        for page in pages.paginate(logGroupName="/aws/lambda/reader", filterPattern=word, startTime=self.since):
+            found += [json.loads(event["message"].removeprefix(word)) for event in page["events"]]
+        return found
+
+    def got(self) -> Counter[str]:
+        return Counter(r["messageId"] for r in self.log("GOT") if r["eventSourceARN"] == self.arn)
+
+    def left(self) -> int:
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        found = self.sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=names)["Attributes"]
+        return sum(int(found[name]) for name in names)
+
+    def in_dead(self) -> list[str]:
+        return [m["Body"] for m in self.sqs.receive_message(QueueUrl=self.dead).get("Messages", ())]
+
+    def end(self) -> None:
+        if self.key:
+            self.functions.delete_event_source_mapping(UUID=self.key)
+
+
+@pytest.fixture
+def queue(lab: Lab, request: pytest.FixtureRequest) -> Iterator[Queue]:
+    made = Queue(f"q{abs(hash(request.node.name)) % 10**8}")
+    allow("reader", ["logs:*", *ALLOW])
+    yield made
+    made.end()
+
+
+def test_the_event_is_aws_own_and_success_deletes(queue: Queue) -> None:
+    shown = queue.map()
+    assert shown["BatchSize"] == 10 and "StartingPosition" not in shown
+    attributes = {"Day": {"DataType": "String", "StringValue": "2011-12-08"}}
+    sent = queue.sqs.send_message(QueueUrl=queue.url, MessageBody="{}", MessageAttributes=attributes)
+    wait_for(lambda: queue.got(), timeout=20, what="the message")
+    wait_for(lambda: queue.left() == 0, timeout=10, what="the message to be deleted")
+    (record,) = queue.log("GOT")
+    assert record.pop("receiptHandle") and record.pop("began")
+    timestamps = {k: v for k, v in record.pop("attributes").items() if k != "SenderId"}
+    assert timestamps.pop("ApproximateReceiveCount") == "1"
+    assert set(timestamps) == {"SentTimestamp", "ApproximateFirstReceiveTimestamp"}
+    value = {"stringValue": "2011-12-08", "stringListValues": [], "binaryListValues": [], "dataType": "String"}
+    assert record == {
+        "messageId": sent["MessageId"],
+        "body": "{}",
+        "messageAttributes": {"Day": value},
+        "md5OfBody": sent["MD5OfMessageBody"],
+        "md5OfMessageAttributes": sent["MD5OfMessageAttributes"],
+        "eventSource": "aws:sqs",
+        "eventSourceARN": queue.arn,
+        "awsRegion": "us-east-1",
+    }
+    assert queue.functions.get_event_source_mapping(UUID=queue.key)["LastProcessingResult"] == "OK"
+
+
+def test_only_what_failed_comes_again_and_ends_in_the_dead_letter_queue(queue: Queue) -> None:
+    queue.map()
+    good = queue.send({}, {}, {})
+    (bad,) = queue.send({"fail": True})
+    dead = wait_for(queue.in_dead, timeout=30, what="the message in the dead-letter queue")
+    assert dead == ['{"fail": true}']
+    assert queue.got() == Counter({**dict.fromkeys(good, 1), bad: 2})
+    assert queue.left() == 0
+
+
+def test_a_batch_that_raises_comes_again_as_a_whole(queue: Queue) -> None:
+    queue.map(BatchSize=2, FunctionResponseTypes=[])
+    sent = queue.send({}, {"raise": True})
+    wait_for(lambda: len(queue.in_dead()) > 0, timeout=30, what="the dead-letter queue")
+    times = queue.got()
+    assert times[sent[1]] == 2 and times[sent[0]] in (1, 2)
+
+
+def test_batches_fill_within_their_window(queue: Queue) -> None:
+    queue.send(*[{"n": n} for n in range(25)])
+    queue.map(BatchSize=20, MaximumBatchingWindowInSeconds=1)
+    wait_for(lambda: queue.left() == 0, timeout=20, what="the queue to be empty")
+    wait_for(lambda: len(queue.got()) == 25, timeout=10, what="the log")
+    assert sorted(len(batch) for batch in queue.log("BATCH"))[-1] == 20
+
+
+@pytest.mark.parametrize("most", [2, 4])
+def test_at_most_so_many_run_at_a_time(queue: Queue, most: int) -> None:
+    queue.send(*[{"seconds": 0.4} for _ in range(8)])
+    queue.map(BatchSize=1, ScalingConfig={"MaximumConcurrency": most})
+    wait_for(lambda: queue.left() == 0, timeout=30, what="the queue to be empty")
+    wait_for(lambda: len(queue.got()) == 8, timeout=10, what="the log")
+    began = sorted(record["began"] for record in queue.log("GOT"))
+    together = max(sum(start <= other < start + 0.4 for other in began) for start in began)
+    assert 2 <= together <= most
+
+
+def test_nothing_is_lost_or_doubled_when_the_trigger_is_switched_off_and_on(queue: Queue) -> None:
+    queue.map(BatchSize=5)
+    sent: list[str] = []
+    for switched_on in (False, True, False, True):
+        sent += queue.send(*[{"seconds": 0.01} for _ in range(25)])
+        queue.functions.update_event_source_mapping(UUID=queue.key, Enabled=switched_on)
+    wait_for(lambda: queue.left() == 0, timeout=40, what="the queue to be empty")
+    wait_for(lambda: len(queue.got()) >= 100, timeout=10, what="the log")
+    assert set(queue.got()) == set(sent)
+    assert queue.in_dead() == []
+
+
+def test_what_aws_refuses_is_refused(lab: Lab, queue: Queue) -> None:
+    for settings, words in (
+        ({"StartingPosition": "LATEST"}, "StartingPosition"),
+        ({"BatchSize": 100}, "batch window"),
+        ({"BisectBatchOnFunctionError": True}, "Bisect"),
+        ({"FilterCriteria": {"Filters": [{"Pattern": "{}"}]}}, "Filter"),
+    ):
+        with pytest.raises(ClientError, match=words):
+            queue.map(**settings)
+    with pytest.raises(ClientError, match="visibility timeout: 1 seconds is less than Function timeout: 2"):
+        Queue("short", visibility=1).map()
+    with pytest.raises(ClientError, match="does not exist"):
+        queue.functions.create_event_source_mapping(EventSourceArn=queue.arn + "x", FunctionName="reader")
+    allow("reader", ["logs:*", *ALLOW[:2]])
+    with pytest.raises(ClientError, match="GetQueueAttributes on SQS"):
+        queue.map()
+
+
+def test_who_waits_for_a_message_holds_nobody_up(lab: Lab) -> None:
+    """Long polling: two receivers wait, other calls are answered at once, and a message wakes one of them."""
+    sqs = boto3.client("sqs")
+    url = sqs.create_queue(QueueName="waited", Attributes={"ReceiveMessageWaitTimeSeconds": "3"})["QueueUrl"]
+    with ThreadPoolExecutor(2) as pool:
+        waiting = [
+            pool.submit(sqs.receive_message, QueueUrl=url, WaitTimeSeconds=20, MaxNumberOfMessages=1),
+            pool.submit(sqs.receive_message, QueueUrl=url, MaxNumberOfMessages=1),
+        ]
+        began = time.monotonic()
+        for _ in range(20):
+            boto3.client("s3").list_buckets()
+        assert time.monotonic() - began < 2
+        for _ in waiting:
+            sqs.send_message(QueueUrl=url, MessageBody="x")
+        assert all(len(future.result(timeout=10)["Messages"]) == 1 for future in waiting)
+    began = time.monotonic()
+    assert "Messages" not in sqs.receive_message(QueueUrl=url, WaitTimeSeconds=1)
+    assert 0.9 <= time.monotonic() - began < 2.5
