@@ -55,6 +55,7 @@ def send(
     batch: int = 1,
     connections: int = 1,
     rate: float | None = None,
+    speed: float | None = None,
     checkpoint: Path | str | None = None,
     refused: Path | str | None = None,
     progress: bool = True,
@@ -67,7 +68,8 @@ def send(
     With `batch` 1 each row is a POST of one JSON object, otherwise up to `batch` rows (500 at most, and about
     a megabyte) are a PUT of a JSON array. Requests run over `connections` kept-alive connections, at most
     `rate` rows a second. Rows are taken from `rows` only a few batches ahead, so memory does not grow with
-    their number.
+    their number. With a `speed` the rows' own time goes by, that many times as fast as the clock: at 60 an hour of
+    the shop takes a minute, and a batch holds rows of one moment only.
 
     Answers 429 and 5xx, broken connections and failures of the API's Lambda function are tried again, up to
     `attempts` times (a function that fails: 5 times), after a random pause of at most `backoff` seconds,
@@ -89,6 +91,8 @@ def send(
         raise InputError(f"connections is {connections}; give 1 to 64")
     if rate is not None and not rate > 0:
         raise InputError(f"rate is {rate}; give a number of rows per second above 0")
+    if speed is not None and not speed > 0:
+        raise InputError(f"speed is {speed}; give a number above 0, such as 60 for an hour in a minute")
     if attempts < 1:
         raise InputError(f"attempts is {attempts}; give at least 1")
     numbered = iter(rows)
@@ -107,7 +111,7 @@ def send(
                 rows.on_refused = ledger.broken
             with _Sender(url, api_key, connections, batch > 1, attempts, backoff, timeout, ledger) as sender:
                 try:
-                    sender.run(_batches(ledger.todo(numbered), batch), rate)
+                    sender.run(_batches(ledger.todo(numbered), batch, speed is not None), rate, speed)
                 except KeyboardInterrupt as interrupt:
                     interrupt.add_note(ledger.how_to_go_on())
                     raise
@@ -139,13 +143,30 @@ def _watched() -> bool:
     return os.environ.get("WORKBOOK_PROGRESS") != "0" and (sys.stderr.isatty() or "ipykernel" in sys.modules)
 
 
-def _batches(numbered: Iterable[tuple[int, Row]], size: int) -> Iterator[Batch]:
-    """Rows in batches of neighbours, with at most `size` rows and, but for a single row, MAX_BODY bytes."""
+class Pace:
+    """When rows are due, if the first is now and their own time goes by `speed` times as fast as the clock."""
+
+    def __init__(self, speed: float) -> None:
+        self._speed, self._began, self._first = speed, time.monotonic(), ""
+
+    def wait_for(self, row: Row) -> float:
+        """Seconds until the row is due; 0 when it is, or should have been."""
+        self._first = self._first or row["InvoiceDate"]
+        shop = dt.datetime.fromisoformat(row["InvoiceDate"]) - dt.datetime.fromisoformat(self._first)
+        return max(0.0, shop.total_seconds() / self._speed - (time.monotonic() - self._began))
+
+
+def _batches(numbered: Iterable[tuple[int, Row]], size: int, one_moment: bool = False) -> Iterator[Batch]:
+    """Rows in batches of neighbours, with at most `size` rows and, but for a single row, MAX_BODY bytes.
+
+    `one_moment`: and with one InvoiceDate.
+    """
     batch, length = Batch(0), 2
     for place, row in numbered:
         line = to_json(row).encode()
         count = len(batch.rows)
-        if count and (count == size or length + len(line) > MAX_BODY or place != batch.start + count):
+        apart = one_moment and count and row["InvoiceDate"] != batch.rows[-1]["InvoiceDate"]
+        if count and (count == size or length + len(line) > MAX_BODY or place != batch.start + count or apart):
             yield batch
             batch, length, count = Batch(0), 2, 0
         if not count:
@@ -206,9 +227,10 @@ class _Sender:
     def __exit__(self, *_: object) -> None:
         self._pool.close()
 
-    def run(self, batches: Iterator[Batch], rate: float | None) -> None:
+    def run(self, batches: Iterator[Batch], rate: float | None, speed: float | None = None) -> None:
         """Deliver all batches. Raises what ended it early; what was in flight has been settled by then."""
         paced = self._paced(batches, rate) if rate else batches
+        paced = self._as_in_the_shop(paced, Pace(speed)) if speed else paced
         if self._connections == 1 and not self._arrays:
             # Nothing to overlap with, and handing a row to a thread would cost more than it brings.
             for batch in paced:
@@ -246,6 +268,13 @@ class _Sender:
                 return
             yield batch
             due = max(due, time.monotonic() - 0.1) + len(batch.rows) / rate
+
+    def _as_in_the_shop(self, batches: Iterator[Batch], pace: Pace) -> Iterator[Batch]:
+        """Hold back what is not due yet."""
+        for batch in batches:
+            if self._stop.wait(pace.wait_for(batch.rows[0])):
+                return
+            yield batch
 
     def _work(self, waiting: queue.Queue[Batch | None]) -> None:
         while (batch := waiting.get()) is not None:
@@ -462,6 +491,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--batch", metavar="N", type=int, default=1, help="rows a request, 1 (POST) to 500 (PUT); default 1")
     add("--connections", metavar="N", type=int, default=1, help="requests at the same time; default 1")
     add("--rate", metavar="R", type=float, help="at most R rows a second")
+    add("--speed", metavar="S", type=float, help="let the rows' own time go by, S times as fast as the clock")
     add("--checkpoint", metavar="F", type=Path, help="remember in F what is done, and go on from there")
     add("--refused", metavar="F", type=Path, help="append refused rows to F, as JSON lines")
     return parser
@@ -492,6 +522,7 @@ def main(arguments: list[str] | None = None) -> int:
             batch=options.batch,
             connections=options.connections,
             rate=options.rate,
+            speed=options.speed,
             checkpoint=options.checkpoint,
             refused=options.refused,
         )

@@ -18,6 +18,7 @@ from typing import Any
 import boto3
 from botocore.exceptions import ClientError
 
+from .continuous.store import Results
 from .lab import Lab, LabError
 from .rows import Selection, read_rows, source_name
 
@@ -188,4 +189,10 @@ def stages(lab: Lab) -> dict[str, dict[str, Any]]:
         found = read(outputs)
         counted = found if isinstance(found, Total) else tally(found)
         result[name] = {"rows": counted.rows, "revenue": format(counted.revenue, "f")}
+    try:
+        application = lab.outputs("10")["application"]
+    except LabError:
+        return result
+    rows, revenue = Results(boto3.client("dynamodb"), application).totals()
+    result["continuous"] = {"rows": rows, "revenue": format(revenue, "f")}  # the windows hold sums, not rows
     return result

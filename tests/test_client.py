@@ -315,6 +315,23 @@ def test_rate(shop: Path, batch: int, connections: int) -> None:
     assert report.accepted == 120
 
 
+@pytest.mark.parametrize(("batch", "connections"), [(1, 1), (20, 2)])
+def test_speed_lets_the_rows_own_time_go_by(shop: Path, batch: int, connections: int) -> None:
+    """Each row leaves when it is due, as fast as the clock has been told to run, and not before."""
+    day = [dict(row) for row in read_rows(shop, Selection(first=60))]
+    for place, row in enumerate(day):  # three rows a minute, for twenty minutes
+        row["InvoiceDate"] = f"2010-12-01T08:{place // 3:02}:00"
+    arrived: list[tuple[float, list[dict[str, Any]]]] = []
+    with EchoServer(fail=lambda _, rows: arrived.append((time.monotonic(), rows))) as echo:
+        report = fast(echo.url, day, batch=batch, connections=connections, speed=19 * 60 / 1.5)
+    assert report.accepted == 60
+    began = arrived[0][0]
+    for when, rows in arrived:
+        [minute] = {int(row["InvoiceDate"][14:16]) for row in rows}
+        assert when - began >= minute / 19 * 1.5 - 0.05
+    assert len(arrived) == (60 if batch == 1 else 20)
+
+
 def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
     peaks = []
     for count in (5_000, 40_000):
@@ -389,6 +406,7 @@ def test_a_server_that_never_answers_is_given_up(shop: Path) -> None:
         ({"connections": 0}, "connections is 0"),
         ({"rate": 0}, "rate is 0"),
         ({"rate": -1}, "rate is -1"),
+        ({"speed": 0}, "speed is 0"),
         ({"attempts": 0}, "attempts is 0"),
         ({"api_key": "a\nb"}, "API key"),
         ({"checkpoint": "/nowhere/at/all"}, "cannot be written"),
