@@ -185,15 +185,17 @@ def delete_quietly(delete: Callable[..., Any], **kwargs: Any) -> bool:
     return True
 
 
-def empty_bucket(s3: Any, bucket: str) -> int:
-    """Delete every object of a bucket, all versions too, and return how many; 0 when there is no such bucket.
+def empty_bucket(s3: Any, bucket: str, prefix: str = "") -> int:
+    """Delete every object of a bucket, or those below a prefix, all versions too, and return how many.
+
+    0 when there is no such bucket.
 
     S3 refuses to delete a bucket that is not empty:
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/delete-bucket.html
     """
     deleted = 0
     try:
-        for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
+        for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix):
             found = [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
             objects = [{"Key": item["Key"], "VersionId": item["VersionId"]} for item in found]
             if objects:

@@ -167,9 +167,19 @@ def warehouse_total(cluster: str, database: str, source: str) -> Total:
     return Total(rows, revenue)
 
 
+def extract_total(extract: str) -> Total | None:
+    """What Hyper says of a Tableau extract; None where there is none, for want of a Hyper for the machine."""
+    from .tableau import totals
+
+    if not extract:
+        return None
+    found = totals(extract)
+    return Total(found["rows"], found["revenue"])
+
+
 def stages(lab: Lab) -> dict[str, dict[str, Any]]:
     """Rows and revenue (an exact decimal string) of every stage that has run in this lab."""
-    readers: dict[str, tuple[str, Callable[[dict[str, str]], Iterator[Row] | Total]]] = {
+    readers: dict[str, tuple[str, Callable[[dict[str, str]], Iterator[Row] | Total | None]]] = {
         "client": ("02", lambda o: sent_rows(o["csv"], int(o["rows"]), o.get("refused"))),
         "kinesis": ("02", lambda o: stream_rows(o["stream"])),
         "raw_storage": ("03", lambda o: object_rows(o["bucket"], o["prefix"])),
@@ -179,6 +189,7 @@ def stages(lab: Lab) -> dict[str, dict[str, Any]]:
             "06",
             lambda o: warehouse_total(o["cluster"], o["database"], source_name(lab.outputs("02")["csv"])),
         ),
+        "tableau": ("07", lambda o: extract_total(o["extract"])),
     }
     result = {}
     for name, (stage, read) in readers.items():
@@ -186,7 +197,8 @@ def stages(lab: Lab) -> dict[str, dict[str, Any]]:
             outputs = lab.outputs(stage)
         except LabError:
             continue
-        found = read(outputs)
+        if (found := read(outputs)) is None:
+            continue
         counted = found if isinstance(found, Total) else tally(found)
         result[name] = {"rows": counted.rows, "revenue": format(counted.revenue, "f")}
     try:

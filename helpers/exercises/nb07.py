@@ -1,4 +1,4 @@
-"""The exercises of notebook 07: the extract is asked by Hyper, the warehouse by the Data API."""
+"""The exercises of notebook 07: they ask the extract, by Hyper."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import boto3
 
 from helpers import tableau
 from helpers.checks import Wrong, exercise
-from helpers.warehouse import QueryFailed, run
 
 _ADDRESS = "203.0.113.7/32"
 
@@ -59,43 +58,30 @@ def one_door(answer: dict[str, Any]) -> str:
     return "one address, one port."
 
 
-@exercise(
-    "07-3", hint="CREATE VIEW … AS SELECT … FROM bi.sales WHERE NOT is_return GROUP BY weekday; then GRANT SELECT."
-)
-def view_for_a_sheet(answer: object) -> str:
-    """bi.orders_by_weekday has the right numbers, and the analysts may read it."""
-    expected = _by_weekday("bi.sales WHERE NOT is_return")
-    try:
-        found = run("SELECT weekday, orders, revenue FROM bi.orders_by_weekday ORDER BY weekday")
-    except QueryFailed as error:
-        raise Wrong(f"the view cannot be read: {error.error}") from None
-    lines = [tuple(line) for line in found.itertuples(index=False)]
-    if lines != expected:
-        if lines == _by_weekday("bi.sales"):
-            raise Wrong("the cancellations are in it: an order is an invoice that was not cancelled.")
-        if [line[1] for line in lines] != [line[1] for line in expected] and len(lines) == len(expected):
-            raise Wrong("the orders are not right: an invoice has several lines, and is one order. COUNT(DISTINCT …)")
-        raise Wrong("its numbers are not those of bi.sales.")
-    try:
-        run("SELECT COUNT(*) FROM bi.orders_by_weekday", DbUser=_bi_user())
-    except QueryFailed as error:
-        raise Wrong(f"{_bi_user()} cannot read it: {error.error}") from None
-    return "the analysts have a new view."
-
-
-def _by_weekday(source: str) -> list[tuple[Any, ...]]:
-    sql = f"SELECT weekday, COUNT(DISTINCT invoice_no), SUM(revenue) FROM {source} GROUP BY weekday ORDER BY weekday"
-    return [tuple(line) for line in run(sql).itertuples(index=False)]
+@exercise("07-3", hint='tableau.Use("invoiced_at", "Hour") is the hour of the sale; look at tableau.SHEETS.')
+def a_seventh_sheet(answer: tableau.Sheet) -> str:
+    """A sheet of revenue by hour: the right fields, used in the right way, on the right shelves."""
+    if not isinstance(answer, tableau.Sheet):
+        raise Wrong(f"give a tableau.Sheet, not a {type(answer).__name__}.")
+    hour, revenue = tableau.Use("invoiced_at", "Hour"), tableau.Use("revenue", "Sum")
+    if (answer.columns, answer.rows) == (revenue, hour):
+        raise Wrong("columns and rows are exchanged: the bars would lie.")
+    if answer.columns != hour:
+        raise Wrong(f"on the columns is {answer.columns.name}: the hour alone, or every minute gets a bar of its own.")
+    if answer.rows.field != "revenue":
+        raise Wrong(f"on the rows is {answer.rows.name}: the question is about money.")
+    if answer.rows.derivation != "Sum":
+        raise Wrong("the revenue is not added up: each line would be a mark of its own.")
+    if answer.mark != "Bar":
+        raise Wrong(f"the marks are {answer.mark}: bars were asked for.")
+    if answer.name in {sheet.name for sheet in tableau.SHEETS}:
+        raise Wrong(f"there is a sheet {answer.name!r} already.")
+    if tableau.MISSING:
+        raise Wrong(tableau.MISSING)
+    best = max(tableau.query_extract(_outputs()["extract"], answer.sql), key=lambda mark: mark["y"])
+    return f"most comes in from {best['x']:g} o'clock on: {best['y']}."
 
 
 def _outputs() -> dict[str, str]:
-    return _published("07")
-
-
-def _bi_user() -> str:
-    return _published("06")["bi_user"]
-
-
-def _published(stage: str) -> dict[str, str]:
-    pages = boto3.client("ssm").get_paginator("get_parameters_by_path").paginate(Path=f"/workbook/{stage}")
+    pages = boto3.client("ssm").get_paginator("get_parameters_by_path").paginate(Path="/workbook/07")
     return {p["Name"].rpartition("/")[2]: p["Value"] for page in pages for p in page["Parameters"]}
