@@ -29,12 +29,9 @@ from .ddl import Definitions
 from .parsing import Reader
 from .process import Message, pack
 from .sqltypes import SqlError, Type, refuse
+from .values import MACROS
 
 PAGE = 1000  # rows of a page of a result
-_MACROS = """
-CREATE OR REPLACE MACRO rs_cut(x, n) AS CASE WHEN strlen(x) <= n THEN x WHEN strlen(x) = length(x) THEN left(x, n)
-    ELSE [left(x, i) for i in range(least(n, length(x))::BIGINT, -1, -1) if strlen(left(x, i)) <= n][1] END;
-"""
 
 
 @dataclass
@@ -93,7 +90,7 @@ class Engine:
             },
         )  # fmt: skip
         connection.execute("SET TimeZone='UTC'; ATTACH ':memory:' AS stage")
-        connection.execute(_MACROS)
+        connection.execute(MACROS)
         Catalog.prepare(connection, self.settings["admin"], self.settings["password"])
         self._databases[name] = connection
         return connection
