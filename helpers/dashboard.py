@@ -114,7 +114,7 @@ def _named(value: Any, use: tableau.Use) -> str:
 
 
 def _caption(use: tableau.Use | None) -> str:
-    return "" if use is None else "hour" if use.derivation == "Hour" else tableau.caption(use.field).lower()
+    return "" if use is None else "hour" if use.derivation == "Hour" else tableau.FIELDS[use.field].caption.lower()
 
 
 def _short(name: str) -> str:
