@@ -139,6 +139,12 @@ def run(options: argparse.Namespace) -> int:
     ).exit_code
 
 
+def kafka(options: argparse.Namespace) -> int:
+    from helpers import genuine_kafka
+
+    return genuine_kafka.main()
+
+
 def bench(options: argparse.Namespace) -> int:
     from helpers import bench as benching
 
@@ -178,6 +184,7 @@ def parser() -> argparse.ArgumentParser:
     )
     sub = command("refresh", refresh, "execute committed notebooks again, each in a fresh lab, and rewrite them")
     sub.add_argument("notebook", nargs="*", help="numbers or names (default: every one)")
+    command("kafka", kafka, "run a genuine Apache Kafka (it needs Java and Maven) until Ctrl-C")
     sub = command("bench", bench, "measure the pipeline and write data/bench.json")
     sub.add_argument("--csv", metavar="FILE", help="the file to send (default: 541,909 generated rows)")
     sub.add_argument("--quick", action="store_true", help="few rows, nothing written")

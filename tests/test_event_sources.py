@@ -976,7 +976,11 @@ def test_nothing_is_lost_and_a_keys_order_is_kept_whatever_happens() -> None:
 @pytest.mark.parametrize(
     ("parameters", "code", "words"),
     [
-        ({"EventSourceArn": "arn:aws:sqs:us-east-1:123456789012:q"}, "InvalidParameterValue", "maps Kinesis streams"),
+        (
+            {"EventSourceArn": "arn:aws:sqs:us-east-1:123456789012:q"},
+            "InvalidParameterValue",
+            "maps Kinesis streams",
+        ),
         ({"EventSourceArn": STREAM + "x"}, "InvalidParameterValue", "Stream not found: "),
         ({"FunctionName": "gone"}, "ResourceNotFound", "Function not found"),
         ({"StartingPosition": None}, "InvalidParameterValue", "Value null at 'startingPosition'"),

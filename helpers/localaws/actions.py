@@ -102,6 +102,8 @@ def _needed(call: Call, params: dict[str, Any], request: Request, region: str, s
             yield "iam:PassRole", role, {"iam:passedtoservice": "firehose.amazonaws.com"}
     elif service == "redshift":
         yield from _redshift(operation, params, f"arn:aws:redshift:{here}:")
+    elif service == "kafka":
+        yield f"kafka:{operation}", _kafka(call, params), {}
     elif service == "apigateway":
         yield f"apigateway:{request.method}", f"arn:aws:apigateway:{region}::{request.path}", {}
     else:
@@ -179,6 +181,14 @@ def _iam(params: dict[str, Any]) -> str:
     if "PolicyName" in params:
         return identities.arn("policy", params["PolicyName"], params.get("Path", "/"))
     return str(params.get("PolicyArn") or params.get("PolicySourceArn") or "*")
+
+
+def _kafka(call: Call, params: dict[str, Any]) -> str:
+    """A topic's ARN is its cluster's with the topic's name; some actions name no resource."""
+    cluster, topic = call.uri.get("clusterArn"), call.uri.get("topicName") or params.get("topicName")
+    if not cluster or call.operation == "GetBootstrapBrokers":
+        return call.uri.get("resourceArn") or "*"
+    return f"{cluster.replace(':cluster/', ':topic/')}/{topic}" if topic else cluster
 
 
 _TRANSACTION = {"ConditionCheck": "ConditionCheckItem", "Delete": "DeleteItem", "Get": "GetItem", "Put": "PutItem"}

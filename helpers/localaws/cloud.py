@@ -27,6 +27,7 @@ from .gateway import Gateway
 from .kinesis import Kinesis
 from .lambda_runtime import LambdaRuntime
 from .moto_seams import alarms, apis, app, identities, lambdas, queues, stores
+from .msk import Msk
 from .protocols import Call
 from .scheduler import Scheduler
 from .types import ACCOUNT_ID, ApiSnapshot, AwsError, Function, Invocation, Prompt, Request, Response, Stage
@@ -90,7 +91,16 @@ class Cloud:
             write_logs=self._write_logs,
         )
         invoke = partial(self.runtime.invoke, trusted=True)  # the events that are made here are JSON
-        needs = Needs(self.kinesis, self._function, invoke, self._role_allowed, self._deliver, on_moto=self.on_moto)
+        self.msk = Msk(folder)
+        needs = Needs(
+            self.kinesis,
+            self._function,
+            invoke,
+            self._role_allowed,
+            self._deliver,
+            on_moto=self.on_moto,
+            cluster=self.msk.clusters.get,
+        )
         self.sources = EventSources(needs)
         self.gateway = Gateway(self._stage, self._invoke_for_gateway, self._authorize_api, log=_LOG.info)
         self.firehose = firehose.Firehose(
@@ -115,6 +125,7 @@ class Cloud:
         self.rooms: dict[str, Room] = {
             "events": lambda call, params, _, who: _json(self.scheduler.call(call.operation, params, who.region)),
             "firehose": self._firehose,
+            "kafka": self.msk.call,
             "redshift": lambda call, params, _, who: self.warehouse.redshift(call.operation, params, who),
             "redshift-data": lambda call, params, _, who: self.warehouse.redshift_data(call.operation, params, who),
         }
@@ -577,6 +588,7 @@ class Cloud:
         await self.firehose.close()
         await self.runtime.close()
         await self.warehouse.close()
+        await self.msk.close()
         self._moto_thread.shutdown(wait=True, cancel_futures=True)
 
 

@@ -118,9 +118,9 @@ def check(service: str, operation: str, parameters: dict[str, Any], skip: str = 
             found.append(f"Value '{shown}' at '{at}' failed to satisfy constraint: Member must {problem}")
         if kind == "structure":
             for name, member in shape["members"].items():
-                path = f"{at}.{name[0].lower()}{name[1:]}".lstrip(".")
-                if value.get(name) is not None:
-                    look(shapes[member["shape"]], value[name], path)
+                path, sent_as = f"{at}.{name[0].lower()}{name[1:]}".lstrip("."), member.get("locationName", name)
+                if value.get(sent_as) is not None:
+                    look(shapes[member["shape"]], value[sent_as], path)
                 elif name in shape.get("required", ()) and "location" not in member:
                     found.append(f"Value null at '{path}' failed to satisfy constraint: Member must not be null")
         elif kind == "list" and at != skip:

@@ -28,6 +28,7 @@ SERVICES = {
     "firehose": "firehose",
     "events": "events",
     "iam": "iam",
+    "kafka": "kafka",
     "kinesis": "kinesis",
     "lambda": "lambda",
     "logs": "logs",
@@ -98,7 +99,8 @@ def _routes(service: str) -> dict[str, list[_Route]]:
 
 @lru_cache
 def _protocols(service: str) -> tuple[str, ...]:
-    return tuple("s3" if p == "rest-xml" else p for p in model(service)["metadata"]["protocols"])
+    told = model(service)["metadata"]  # older models have only the one
+    return tuple("s3" if p == "rest-xml" else p for p in told.get("protocols") or [told["protocol"]])
 
 
 def hint(request: Request) -> str:
@@ -137,7 +139,9 @@ def identify(service: str, request: Request) -> Call:
     path, given = request.path, dict(urllib.parse.parse_qsl(request.query, keep_blank_values=True))
     if service == "s3":
         path = urllib.parse.unquote(path)
-    elif "%2f" in path.lower() and "/tags/" not in path:  # would stand for one segment here and for two in moto
+    elif (
+        "%2f" in path.lower() and "/tags/" not in path and service != "kafka"
+    ):  # would stand for one segment here and for two in moto
         path = ""
     for route in _routes(service).get(request.method, ()):
         if (

@@ -63,7 +63,7 @@ class KinesisSource(Source):
             text += "GetShardIterator, DescribeStream, ListShards, and ListStreams Actions on your stream in IAM."
             raise invalid(text)
 
-    def start(self) -> None:
+    def start(self, mapping: Mapping) -> None:
         if self.where != "TRIM_HORIZON":  # where the stream stands; shards yet to come are read from their beginning
             for shard in self.stream.shards.values():
                 self.positions[shard.id] = start_index(shard, self.where, None, self.at, self.kinesis.clock())

@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 
 from .. import limits
 from ..kinesis import Kinesis, Metrics
+from ..msk import Cluster
 from ..types import AwsError, Function, Invocation
 
 _DESTINATIONS = {"sqs": "SendMessage", "sns": "Publish", "s3": "PutObject"}
@@ -49,6 +50,7 @@ class Needs:
     allowed: Callable[[str, str, str], bool]  # (role ARN, action, resource)
     deliver: Callable[[str, bytes, str], Awaitable[None]]  # (destination ARN, body, S3 key)
     on_moto: Callable[..., Awaitable[Any]] = asyncio.to_thread  # runs a seam's function where moto lives
+    cluster: Callable[[str], Cluster | None] = lambda _: None  # MSK's, by ARN
 
 
 class Source(ABC):
@@ -83,7 +85,7 @@ class Source(ABC):
         """Whether a second mapping of it to one function would be a duplicate."""
         return type(other) is type(self) and other.arn == self.arn
 
-    def start(self) -> None:  # noqa: B027
+    def start(self, mapping: Mapping) -> None:  # noqa: B027
         """The mapping is made: whatever comes from now on is for it."""
 
     @abstractmethod
@@ -131,7 +133,7 @@ class EventSources:
             "LastModified": round(time.time(), 3), "LastProcessingResult": "No records processed", **settings,
         }  # fmt: skip
         mapping = self.mappings[key] = Mapping(config, source, function, p.get("Enabled", True))
-        source.start()
+        source.start(mapping)
         return self._switch(mapping, "Creating")
 
     def _authorize(self, function: Function, settings: dict[str, Any]) -> None:
@@ -250,7 +252,12 @@ def _kind(p: dict[str, Any]) -> type[Source]:
         from .sqs import SqsSource  # here, because it imports from us
 
         return SqsSource
-    raise invalid(f"The local AWS maps Kinesis streams and SQS queues to functions, not {arn or 'an unnamed source'}.")
+    if ":kafka:" in arn or p.get("SelfManagedEventSource"):
+        from .kafka import KafkaSource  # here, because few labs need it
+
+        return KafkaSource
+    kinds = "Kinesis streams, SQS queues and Kafka topics"
+    raise invalid(f"The local AWS maps {kinds} to functions, not {arn or 'an unnamed source'}.")
 
 
 def destination(settings: dict[str, Any]) -> str:

@@ -61,6 +61,14 @@ class Part(ABC, Generic[R]):
     def oldest(self, settings: dict[str, Any]) -> float:
         """What arrived earlier is too old: for the mapping, or for the source, which has lost it then."""
 
+    def retries(self, settings: dict[str, Any]) -> int:
+        """How often a failing batch is tried again; -1: for ever."""
+        return int(settings["MaximumRetryAttempts"])
+
+    def behind(self, batch: Batch[R]) -> tuple[str, float]:
+        """The metric that tells how far behind this batch is."""
+        return "IteratorAge", max(0.0, self.now() - self.arrival(batch.records[-1])) * 1000
+
     @abstractmethod
     def event(self, function: Function, batch: Batch[R]) -> bytes:
         """What the function gets."""
@@ -77,7 +85,7 @@ class Part(ABC, Generic[R]):
 async def deliver(sources: EventSources, mapping: Mapping, part: Part[R], batch: Batch[R]) -> None:
     """One batch until it is processed or set aside: retries, bisection, partial responses, what is too old."""
     config, queue = mapping.config, deque([batch])
-    bisect, retries = config.get("BisectBatchOnFunctionError"), config.get("MaximumRetryAttempts", -1)
+    bisect, retries = config["BisectBatchOnFunctionError"], part.retries(config)
     delay, tries, end = 0.0, 0, batch.cut(len(batch.records))[1]
     while queue and not part.gone():
         part.reached(queue[0])
@@ -118,13 +126,13 @@ async def deliver(sources: EventSources, mapping: Mapping, part: Part[R], batch:
 
 async def _invoke(sources: EventSources, mapping: Mapping, part: Part[R], batch: Batch[R]) -> int:
     """How many records the function has processed, from the first on; raises AwsError when it did not run."""
-    age = part.now() - part.arrival(batch.records[-1])
+    metric, value = part.behind(batch)
     batch.last = await sources.invoke(mapping, lambda function: part.event(function, batch))
     batch.invocations += 1
-    sources.count(mapping.function, "IteratorAge", max(0.0, age) * 1000)
+    sources.count(mapping.function, metric, value)
     if batch.last.error:
         return 0
-    if "ReportBatchItemFailures" in mapping.config.get("FunctionResponseTypes", ()):
+    if "ReportBatchItemFailures" in mapping.config["FunctionResponseTypes"]:
         return _processed(batch.last.payload, part, batch)
     return len(batch.records)
 
