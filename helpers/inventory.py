@@ -30,6 +30,7 @@ def inventory() -> dict[str, list[str]]:
         "API Gateway usage plans": _names("apigateway", "get_usage_plans", "name"),
         "API Gateway keys": _names("apigateway", "get_api_keys", "name"),
         "Kinesis streams": sorted(_pages("kinesis", "list_streams", "StreamNames")),
+        "MSK clusters": _names("kafka", "list_clusters_v2", "ClusterName"),
         "SQS queues": sorted(url.rpartition("/")[2] for url in _pages("sqs", "list_queues", "QueueUrls")),
         "DynamoDB tables": sorted(_pages("dynamodb", "list_tables", "TableNames")),
         "Firehose streams": _delivery_streams(),
@@ -95,6 +96,11 @@ def _delivery_stream_tags(name: str) -> Any:
     return boto3.client("firehose").list_tags_for_delivery_stream(DeliveryStreamName=name)["Tags"]
 
 
+def _kafka_cluster_tags(name: str) -> Any:
+    found = boto3.client("kafka").list_clusters_v2(ClusterNameFilter=name)["ClusterInfoList"]
+    return next((c.get("Tags", {}) for c in found if c["ClusterName"] == name), None)
+
+
 def refuse_foreign(
     notebook: str,
     *,
@@ -105,6 +111,7 @@ def refuse_foreign(
     tables: Iterable[str] = (),
     queues: Iterable[str] = (),
     clusters: Iterable[str] = (),
+    kafka_clusters: Iterable[str] = (),
     delivery_streams: Iterable[str] = (),
 ) -> None:
     """Raise LabError when something of these names is there that the notebook ("02") did not make.
@@ -148,6 +155,7 @@ def refuse_foreign(
             for name in queues
         ),
         *(("cluster", name, _cluster_tags) for name in clusters),
+        *(("Kafka cluster", name, _kafka_cluster_tags) for name in kafka_clusters),
         *(("delivery stream", name, _delivery_stream_tags) for name in delivery_streams),
     ]
     for kind, name, look in looks:
@@ -157,7 +165,7 @@ def refuse_foreign(
             if error_code(error) in NOT_FOUND:
                 continue
             raise
-        if found not in (tags(notebook), tag_list(notebook)):
+        if found not in (tags(notebook), tag_list(notebook), None):
             raise LabError(
                 f"this account has a {kind} {name} that notebook {notebook} did not make: rename one of them"
             )

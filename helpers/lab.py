@@ -22,6 +22,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 
 from .localaws import server
+from .localaws.broker import client_settings
 from .localaws.server import DeadLab, LabError
 
 __all__ = ["DeadLab", "Lab", "LabError", "lab_folder", "open_lab"]
@@ -32,7 +33,11 @@ SAMPLE = ROOT / "data" / "online-retail-sample.csv"
 
 # US dollars an hour for what stands there, whether used or not; us-east-1, November 2026, from the services' pricing
 # pages. What is paid by use (API Gateway 3.50 a million calls, Lambda, S3, logs) comes to cents for these notebooks.
-HOURLY_COSTS = {"Kinesis, each provisioned shard": "0.015", "Redshift, each ra3.large node": "0.543"}
+HOURLY_COSTS = {
+    "Kinesis, each provisioned shard": "0.015",
+    "Redshift, each ra3.large node": "0.543",
+    "MSK, each kafka.t3.small broker": "0.0456",
+}
 
 _opened: Lab | None = None
 
@@ -83,6 +88,14 @@ class Lab:
         if self.target == "aws":
             return f"https://{api_id}.execute-api.{self.region}.amazonaws.com/{stage}"
         return f"{self.endpoint}/_aws/execute-api/{api_id}/{stage}"
+
+    @staticmethod
+    def kafka(bootstrap: str) -> dict[str, Any]:
+        """How kafka-python connects to these servers: KafkaConsumer(topic, **lab.kafka(bootstrap)).
+
+        The environment says the rest, where brokers ask for TLS or a name: see `helpers/localaws/broker.py`.
+        """
+        return {"bootstrap_servers": bootstrap.split(","), **client_settings()}
 
     def website_url(self, bucket: str) -> str:
         """The address of a bucket's static website: a host name of its own, so that the page has its own origin.

@@ -237,20 +237,20 @@ def source(handler: str | Path) -> str:
     return _path(handler).read_text(encoding="utf-8")
 
 
-def package(handler_file: str | Path, requirements: Iterable[str] = ()) -> bytes:
+def package(handler_file: str | Path, requirements: Iterable[str] = (), also: Iterable[str | Path] = ()) -> bytes:
     """The zip that Lambda wants: one handler file, and pure-Python packages that it needs besides boto3.
 
     `handler_file` is a path or the name of a file in helpers/handlers: `package("ingest")`, whose function is
-    then `Handler="ingest.lambda_handler"`. `requirements` are names of installed packages; name also what
-    they need themselves. The same files give the same bytes on every machine, so that `CodeSha256` says
-    whether the code changed.
+    then `Handler="ingest.lambda_handler"`; `also` are further files of its kind, which it calls. `requirements`
+    are names of installed packages; name also what they need themselves. The same files give the same bytes on
+    every machine, so that `CodeSha256` says whether the code changed.
 
     https://docs.aws.amazon.com/lambda/latest/dg/python-package.html. Raises FileNotFoundError for the
     handler, ValueError for a package that is not installed or holds compiled code, which would fit this
     machine only.
     """
     path = _path(handler_file)
-    files = {path.name: path.read_bytes()}
+    files = {other.name: other.read_bytes() for other in (path, *map(_path, also))}
     for requirement in requirements:
         files.update(_vendored(requirement))
     zipped = io.BytesIO()

@@ -103,6 +103,32 @@ def stream_rows(stream: str) -> Iterator[Row]:
             yield from rows
 
 
+def topic_rows(connection: dict[str, Any], topic: str) -> Iterator[Row]:
+    """Every record of a Kafka topic from its first offset on, up to where each partition stood when it was fetched.
+
+    connection: `lab.kafka(bootstrap)`. Raises TimeoutError when a partition does not answer for ten seconds.
+    """
+    from kafka import KafkaConsumer, TopicPartition
+
+    consumer = KafkaConsumer(**connection, max_partition_fetch_bytes=4 * 1024 * 1024, allow_auto_create_topics=False)
+    try:
+        waiting = {TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()}
+        consumer.assign(waiting)
+        consumer.seek_to_beginning()
+        patience = time.monotonic() + 10
+        while waiting:
+            for records in consumer.poll(timeout_ms=200, max_records=10_000).values():
+                patience = time.monotonic() + 10
+                for record in records:
+                    yield json.loads(record.value)
+            ends = {partition: consumer.highwater(partition) for partition in waiting}
+            waiting = {p for p, end in ends.items() if end is None or consumer.position(p) < end}
+            if time.monotonic() > patience:
+                raise TimeoutError(f"the topic {topic} did not answer for ten seconds")
+    finally:
+        consumer.close()
+
+
 def object_rows(bucket: str, prefix: str) -> Iterator[Row]:
     """Every row of the JSON-lines objects below a prefix, gzipped or not."""
     s3 = boto3.client("s3")
@@ -190,6 +216,9 @@ def stages(lab: Lab) -> dict[str, dict[str, Any]]:
             lambda o: warehouse_total(o["cluster"], o["database"], source_name(lab.outputs("02")["csv"])),
         ),
         "tableau": ("07", lambda o: extract_total(o["extract"])),
+        "kafka": ("09", lambda o: topic_rows(lab.kafka(o["bootstrap"]), o["topic"])),
+        "kafka_raw_storage": ("09", lambda o: object_rows(o["bucket"], o["prefix"])),
+        "kafka_dynamodb": ("09", lambda o: table_rows(o["invoices_table"], source_name(lab.outputs("02")["csv"]))),
     }
     result = {}
     for name, (stage, read) in readers.items():

@@ -14,7 +14,6 @@ import shutil
 import socket
 import ssl
 import subprocess
-import sys
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -103,8 +102,3 @@ async def reachable(addresses: str, seconds: float) -> bool:
         if loop.time() > deadline:
             return False
         await asyncio.sleep(0.01)
-
-
-def available() -> bool:
-    """Whether the lab can have a broker at all: Tansu is not packed for Windows' Python here."""
-    return bool(real()) or sys.platform != "win32"

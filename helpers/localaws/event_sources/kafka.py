@@ -273,13 +273,13 @@ class _Reader(AsyncConsumerRebalanceListener):  # type: ignore[misc]
 
     def _begin(self) -> None:
         """Joins the group, which begins where the mapping says if nothing is committed yet."""
-        partitions = [TopicPartition(self.source.topic, n) for n in self.source.initial]
-        self.consumer.assign(partitions)
-        wanted = {tp: self.source.initial[tp.partition] for tp in partitions if self.consumer.committed(tp) is None}
-        if wanted:
+        if partitions := [TopicPartition(self.source.topic, n) for n in self.source.initial]:
+            self.consumer.assign(partitions)
+            new = [tp for tp in partitions if self.consumer.committed(tp) is None]
             with contextlib.suppress(KafkaError):  # the group has members, so it is they who say where it stands
-                self.consumer.commit({tp: OffsetAndMetadata(at, "", -1) for tp, at in wanted.items()}, 5_000)
-        self.consumer.unsubscribe()
+                at = {tp: OffsetAndMetadata(self.source.initial[tp.partition], "", -1) for tp in new}
+                self.consumer.commit(at, 5_000)
+            self.consumer.unsubscribe()
         self.consumer.subscribe([self.source.topic], listener=self)
 
     def _turn(self) -> None:
