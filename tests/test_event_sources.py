@@ -977,9 +977,9 @@ def test_nothing_is_lost_and_a_keys_order_is_kept_whatever_happens() -> None:
     ("parameters", "code", "words"),
     [
         (
-            {"EventSourceArn": "arn:aws:sqs:us-east-1:123456789012:q"},
+            {"EventSourceArn": "arn:aws:dynamodb:us-east-1:123456789012:table/t/stream/2026"},
             "InvalidParameterValue",
-            "maps Kinesis streams",
+            "maps Kinesis streams, SQS queues and Kafka topics",
         ),
         ({"EventSourceArn": STREAM + "x"}, "InvalidParameterValue", "Stream not found: "),
         ({"FunctionName": "gone"}, "ResourceNotFound", "Function not found"),
