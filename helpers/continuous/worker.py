@@ -223,15 +223,21 @@ def arguments_of(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     return parser
 
 
-def run_until_told(name: str, stopping: threading.Event, run: Callable[[], None], with_parent: bool) -> int:
-    """Runs a worker until SIGTERM, SIGINT or its parent's end. Returns the exit code; an error is one line."""
+def run_until_told(
+    name: str,
+    stopping: threading.Event,
+    run: Callable[[], None],
+    with_parent: bool,
+    errors: tuple[type[Exception], ...] = (ClientError, BotoCoreError),
+) -> int:
+    """Runs a worker until SIGTERM, SIGINT or its parent's end. Returns the exit code; one of `errors` is one line."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     if with_parent:
         end_with_parent(stopping.set)
     try:
         run()
-    except (ClientError, BotoCoreError) as error:
+    except errors as error:
         print(f"{name}: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
         return 1
     return 0
