@@ -241,9 +241,9 @@ def package(handler_file: str | Path, requirements: Iterable[str] = (), also: It
     """The zip that Lambda wants: one handler file, and pure-Python packages that it needs besides boto3.
 
     `handler_file` is a path or the name of a file in helpers/handlers: `package("ingest")`, whose function is
-    then `Handler="ingest.lambda_handler"`; `also` are further files of its kind, which it calls. `requirements`
-    are names of installed packages; name also what they need themselves. The same files give the same bytes on
-    every machine, so that `CodeSha256` says whether the code changed.
+    then `Handler="ingest.lambda_handler"`; `also` are further files of its kind, which it calls, or paths of what
+    it reads. `requirements` are names of installed packages; name also what they need themselves. The same files
+    give the same bytes on every machine, so that `CodeSha256` says whether the code changed.
 
     https://docs.aws.amazon.com/lambda/latest/dg/python-package.html. Raises FileNotFoundError for the
     handler, ValueError for a package that is not installed or holds compiled code, which would fit this
@@ -265,7 +265,7 @@ def package(handler_file: str | Path, requirements: Iterable[str] = (), also: It
 
 def _path(handler: str | Path) -> Path:
     path = Path(handler)
-    if path.suffix != ".py":
+    if not path.suffix:
         path = HANDLERS / f"{handler}.py"
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in HANDLERS.glob("[a-z]*.py")))

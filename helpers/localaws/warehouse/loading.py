@@ -833,7 +833,8 @@ def unload(
         raise refuse("UNLOAD as JSON")
     existing = files.keys(bucket, prefix)
     if existing and "cleanpath" in options:
-        files.delete(bucket, existing)
+        if "partition" not in options:  # else only what lies in the folders that get new files, below
+            files.delete(bucket, existing)
     elif existing and "allowoverwrite" not in options:
         raise SqlError(
             "Specified unload destination on S3 is not empty. Consider using a different bucket / prefix, manually "
@@ -866,6 +867,8 @@ def unload(
                 groups.append((("" if prefix.endswith("/") or not prefix else "/") + place + "/", same))
         parts = 1 if options.get("parallel") in ("off", "false") else slices
         for place, condition in groups:
+            if partition and "cleanpath" in options:
+                files.delete(bucket, [key for key in existing if key.startswith(prefix + place)])
             fields = ", ".join(_unloaded(n, t, form) for n, t in kept)
             for part in range(parts):
                 rows = f"SELECT {fields} FROM stage.main.unloaded WHERE ({condition}) AND rowid % {parts} = {part}"

@@ -1,0 +1,1 @@
+"""What runs on Spark: a package of scripts, each of them a job."""
