@@ -24,6 +24,7 @@ from .sqltypes import (
     varchar,
 )  # fmt: skip
 from .values import (
+    NULL,
     Typed,
     arithmetic,
     as_moment,
@@ -104,7 +105,7 @@ def _decode(value: Typed, *rest: Typed) -> Typed:
     """Unlike CASE, DECODE finds a NULL equal to a NULL: https://docs.aws.amazon.com/redshift/latest/dg/r_DECODE_expression.html"""
     pairs, default = (
         list(zip(rest[::2], rest[1::2], strict=False)),
-        rest[-1] if len(rest) % 2 else Typed("NULL", varchar()),
+        rest[-1] if len(rest) % 2 else NULL,
     )
     results, kind = unify([r for _, r in pairs] + [default])
     whens = []

@@ -27,6 +27,7 @@ from .sqltypes import (
 
 # Conversions and checks that are too long to be written out each time.
 MACROS = r"""
+CREATE OR REPLACE MACRO rs_bare(x) AS CASE WHEN ends_with(x, ' ') THEN rtrim(x, ' ') ELSE x END;
 CREATE OR REPLACE MACRO rs_cut(x, n) AS CASE WHEN strlen(x) <= n THEN x WHEN strlen(x) = length(x) THEN left(x, n)
     ELSE [left(x, i) for i in range(least(n, length(x))::BIGINT, -1, -1) if strlen(left(x, i)) <= n][1] END;
 CREATE OR REPLACE MACRO rs_fit(x, n, kind) AS CASE WHEN x IS NULL OR strlen(x) <= n THEN x
@@ -34,10 +35,12 @@ CREATE OR REPLACE MACRO rs_fit(x, n, kind) AS CASE WHEN x IS NULL OR strlen(x) <
     ELSE error('value too long for type ' || kind || '(' || n || ')') END;
 CREATE OR REPLACE MACRO rs_digit(x, good, kind) AS error('Invalid digit, Value ''' || substr(x,
     length(regexp_extract(x, good)) + 1, 1) || ''', Pos ' || length(regexp_extract(x, good)) || ', Type: ' || kind);
+CREATE OR REPLACE MACRO rs_undecided(x, what) AS error('The local warehouse does not decide how Redshift converts '
+    || x || ' to ' || what || ': use ROUND, TRUNC or FLOOR first.');
 CREATE OR REPLACE MACRO rs_integer(x, kind) AS CASE WHEN x IS NULL OR regexp_full_match(trim(x, ' '), '[+-]?\d+')
     THEN CAST(trim(x, ' ') AS HUGEINT) ELSE rs_digit(x, '^[+-]?\d*', kind) END;
-CREATE OR REPLACE MACRO rs_plain(x) AS CASE WHEN x IS NULL OR
-    regexp_full_match(trim(x, ' '), '[+-]?(\d+(\.\d*)?|\.\d+)') THEN trim(x, ' ')
+CREATE OR REPLACE MACRO rs_plain(x, fits, what) AS CASE WHEN x IS NULL OR regexp_full_match(trim(x, ' '), fits)
+    THEN trim(x, ' ') WHEN regexp_full_match(trim(x, ' '), '[+-]?(\d+(\.\d*)?|\.\d+)') THEN rs_undecided(x, what)
     ELSE rs_digit(x, '^[+-]?[\d.]*', 'Decimal') END;
 CREATE OR REPLACE MACRO rs_real(x) AS CASE WHEN x IS NULL OR
     regexp_full_match(trim(x, ' '), '[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?') THEN CAST(trim(x, ' ') AS DOUBLE)
@@ -46,7 +49,7 @@ CREATE OR REPLACE MACRO rs_boolean(x) AS CASE WHEN lower(trim(x, ' ')) IN ('t', 
     WHEN lower(trim(x, ' ')) IN ('f', 'false', 'n', 'no', '0') THEN false
     WHEN x IS NULL THEN NULL ELSE error('invalid input syntax for type boolean: "' || x || '"') END;
 CREATE OR REPLACE MACRO rs_moment(x) AS CASE WHEN x IS NULL THEN NULL
-    WHEN regexp_full_match(trim(x, ' '), '\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?)?')
+    WHEN regexp_full_match(trim(x, ' '), '\d{4}-\d{2}-\d{2}([ T]\d{1,2}:\d{2}(:\d{2}(\.\d{1,6})?)?)?')
         THEN CAST(trim(x, ' ') AS TIMESTAMP)
     WHEN regexp_full_match(trim(x, ' '), '\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}:\d{2}(\.\d{1,6})?(Z|\+00(:00)?)')
         THEN CAST(regexp_extract(x, '\d[^Z+]*') AS TIMESTAMP)
@@ -55,9 +58,9 @@ CREATE OR REPLACE MACRO rs_moment(x) AS CASE WHEN x IS NULL THEN NULL
     WHEN regexp_full_match(trim(x, ' '), '\d{1,2}[/-]\d{1,2}[/-]\d{4}( \d{1,2}:\d{2}(:\d{2})?)?') THEN
         strptime(replace(trim(x, ' '), '-', '/'), ['%m/%d/%Y', '%m/%d/%Y %H:%M', '%m/%d/%Y %H:%M:%S'])
     ELSE error('invalid input syntax for type timestamp: "' || x || '"') END;
-CREATE OR REPLACE MACRO rs_whole(x, what) AS CASE WHEN x = trunc(x) OR x IS NULL THEN x ELSE error('The local '
-    || 'warehouse does not decide how Redshift converts ' || x || ' to ' || what
-    || ': use ROUND, TRUNC or FLOOR first.') END;
+CREATE OR REPLACE MACRO rs_exact(x, counted, what) AS CASE WHEN counted = trunc(counted) OR x IS NULL THEN x
+    ELSE rs_undecided(x, what) END;
+CREATE OR REPLACE MACRO rs_whole(x, what) AS rs_exact(x, x, what);
 CREATE OR REPLACE MACRO rs_divide(a, b) AS CASE WHEN b = 0 THEN error('Divide by zero error') ELSE a // b END;
 CREATE OR REPLACE MACRO rs_fraction(a, b) AS CASE WHEN b = 0 THEN error('Divide by zero error') ELSE a / b END;
 CREATE OR REPLACE MACRO rs_json(x) AS CASE WHEN x IS NULL OR json_valid(x) THEN x ELSE error('JSON parsing error') END;
@@ -144,8 +147,8 @@ def _cast(value: Typed, to: Type, assigns: bool) -> str:
         if kind.name == "numeric" and kind.scale > to.scale and not assigns:
             # "results of explicit casts of values selected from tables are not rounded", of constants nothing is said:
             # https://docs.aws.amazon.com/redshift/latest/dg/r_Numeric_types201.html
-            lossy = f"rs_whole({x} * CAST({10**to.scale} AS {numeric(to.scale + 1, 0).engine}), 'that scale')"
-            kept = f"CASE WHEN {lossy} IS NULL THEN NULL ELSE {x} END" if value.const else cut(value, to.scale).sql
+            counted = f"{x} * CAST({10**to.scale} AS {numeric(to.scale + 1, 0).engine})"
+            kept = f"rs_exact({x}, {counted}, '{to}')" if value.const else cut(value, to.scale).sql
             return f"CAST({kept} AS {to.engine})"
         return f"CAST({x} AS {to.engine})"
     if to.is_float and kind.is_number:
@@ -178,14 +181,8 @@ def _from_text(x: str, to: Type) -> str:
     if to.is_integer:
         return f"CAST(rs_integer({x}, '{_DIGITS[to.name]}') AS {to.engine})"
     if to.name == "numeric":
-        wide = numeric(38, min(37, max(to.scale, 18))).engine
-        digits = f"CAST(rs_plain({x}) AS {wide})"
-        checked = (
-            f"rs_whole({digits} * CAST({10**to.scale} AS DECIMAL({to.scale + 1},0)), '{to}')" if to.scale < 18 else x
-        )
-        if to.precision - to.scale > 20 or to.scale >= 18:
-            return f"CAST(rs_plain({x}) AS {to.engine})"
-        return f"CASE WHEN {checked} IS NULL THEN NULL ELSE CAST(trim({x}, ' ') AS {to.engine}) END"
+        fits = rf"[+-]?(\d+(\.\d{{0,{to.scale}}}0*)?|\.\d{{0,{to.scale}}}0*)"
+        return f"CAST(rs_plain({x}, '{fits}', '{to}') AS {to.engine})"
     if to.is_float:
         return f"CAST(rs_real({x}) AS {to.engine})"
     if to.name == "bool":
@@ -263,7 +260,7 @@ def bare(value: Typed) -> str:
     """A value as it is compared, grouped and sorted."""
     if not value.type.is_text:
         return value.sql
-    return quote(value.text.rstrip(" ")) if value.text is not None else f"rtrim({value.sql}, ' ')"
+    return quote(value.text.rstrip(" ")) if value.text is not None else f"rs_bare({value.sql})"
 
 
 # Arithmetic
