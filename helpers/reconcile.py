@@ -72,6 +72,12 @@ def sent_rows(csv: str | Path, rows: int = 0, refused: str | Path | None = None)
 
 def stream_rows(stream: str) -> Iterator[Row]:
     """Every record of a Kinesis stream from TRIM_HORIZON on, shard by shard, up to where it stood when asked."""
+    for rows in shard_rows(stream).values():
+        yield from rows
+
+
+def shard_rows(stream: str) -> dict[str, list[Row]]:
+    """The same by the shard's id, each shard in its order."""
     kinesis = boto3.client("kinesis")
     shards = [
         s["ShardId"]
@@ -99,8 +105,7 @@ def stream_rows(stream: str) -> Iterator[Row]:
         return found
 
     with ThreadPoolExecutor(8) as pool:
-        for rows in pool.map(read, shards):
-            yield from rows
+        return dict(zip(shards, pool.map(read, shards), strict=True))
 
 
 def topic_rows(connection: dict[str, Any], topic: str) -> Iterator[Row]:

@@ -1221,6 +1221,23 @@ def test_a_table_of_any_size_is_asked_at_the_same_cost(do: Do) -> None:
         setattr(DynamoType, "cast_value", property(cast))  # noqa: B010
 
 
+def test_what_is_deleted_is_gone(do: Do) -> None:
+    """moto kept every object that it ever made."""
+    import gc
+    import weakref
+
+    from moto.dynamodb.models import dynamodb_backends
+
+    table(do)
+    do("dynamodb", "PutItem", TableName="t", Item={"a": {"S": "x"}})
+    (item,) = dynamodb_backends[ACCOUNT_ID][REGION].tables["t"].items.values()
+    kept = weakref.ref(item)
+    del item
+    do("dynamodb", "DeleteItem", TableName="t", Key={"a": {"S": "x"}})
+    gc.collect()
+    assert kept() is None
+
+
 def test_the_seams_change_moto_once(moto: app.Moto) -> None:
     """Loading twice, as tests do, must not wrap what is wrapped."""
     assert app.load() is moto

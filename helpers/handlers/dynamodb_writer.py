@@ -8,8 +8,9 @@ actions on different items, so several invoices of a batch share one.
                InvoiceNo, "#invoice"           the invoice's header: its totals, Buyer and At (which the index reads)
     Customers  CustomerID                      the customer's totals; guests have none
 
-A record that is no line is reported by its sequence number (partial batch response), with the reason in the log. What
-nobody foresaw raises, and the trigger splits the batch.
+A record that is no line, or that is there already with other content, is reported by its sequence number (partial batch
+response), with the reason in the log. What nobody foresaw raises, and the trigger splits the batch. The last line in
+the log counts the batch: records, those of them that were new, those that failed.
 
 INVOICES and CUSTOMERS in the environment name the tables. The role needs dynamodb:PutItem and UpdateItem on the first,
 dynamodb:UpdateItem on the second, besides AWSLambdaKinesisExecutionRole's rights on the stream.
@@ -50,20 +51,28 @@ Item = dict[str, dict[str, str]]  # DynamoDB's JSON: {"Quantity": {"N": "6"}}
 def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-batchfailurereporting.html"""
     lines: dict[str, Item] = {}
-    failed = []
+    numbers: dict[str, str] = {}  # of the record that a line came with
+    failed: dict[str, str] = {}  # a record's number -> why it is none of ours
     for record in event["Records"]:
         number = record["kinesis"]["sequenceNumber"]
         try:
             line = line_of(record)
-            if lines.setdefault(line["RowId"]["S"], line) != line:
-                raise ValueError(f"{line['RowId']['S']} comes twice, with different content")
+            row_id = line["RowId"]["S"]
+            if lines.setdefault(row_id, line) != line:
+                raise ValueError(f"{row_id} comes twice, with different content")
+            numbers.setdefault(row_id, number)
         except ValueError as error:
-            print(json.dumps({"failed": number, "reason": str(error)}))
-            failed.append({"itemIdentifier": number})
+            failed[number] = str(error)
     there: set[str] = set()
+    new = 0
     for pack in packs(lines.values()):
-        write(pack, there, context)
-    return {"batchItemFailures": failed}
+        written, others = write(pack, there, context)
+        new += written
+        failed |= {numbers[row_id]: f"{row_id} is there already, with other content" for row_id in others}
+    for number, reason in failed.items():
+        print(json.dumps({"failed": number, "reason": reason}))
+    print(json.dumps({"records": len(event["Records"]), "new": new, "failed": len(failed)}))
+    return {"batchItemFailures": [{"itemIdentifier": number} for number in failed]}
 
 
 def line_of(record: dict[str, Any]) -> Item:
@@ -72,19 +81,24 @@ def line_of(record: dict[str, Any]) -> Item:
     try:
         row = json.loads(data, parse_float=Decimal)
         texts = {name: row[name] for name in ("InvoiceNo", "RowId", "StockCode", "InvoiceDate", "Country")}
-        quantity, price = row["Quantity"], Decimal(row["UnitPrice"])
-    except (ValueError, KeyError, TypeError, ArithmeticError) as error:
+        quantity, price = row["Quantity"], row["UnitPrice"]
+    except (ValueError, KeyError, TypeError) as error:
         shown = data[:80].decode("utf-8", "replace")
         raise ValueError(f"no JSON row, {type(error).__name__} {error}: {shown}") from None
     texts |= {name: row[name] for name in ("Description", "CustomerID") if row.get(name)}
     for name, text in texts.items():
         if not isinstance(text, str) or not text:
             raise ValueError(f"{row['RowId']}: {name} is {text!r}, not a text")
-    if type(quantity) is not int or not price.is_finite() or not abs(quantity) < 10**12 > abs(price):
-        raise ValueError(f"{row['RowId']}: Quantity {quantity!r} and UnitPrice {row['UnitPrice']!r} must be numbers")
+    try:
+        amount = +Decimal(price)  # +: no more digits than are kept
+        fits = type(quantity) is int and not isinstance(price, bool) and abs(quantity) < 10**12 > abs(amount)
+    except (ArithmeticError, TypeError, ValueError):
+        fits = False
+    if not fits:
+        raise ValueError(f"{row['RowId']}: Quantity {quantity!r} or UnitPrice {price!r} is no number to count with")
     if texts["RowId"].startswith("#"):
         raise ValueError(f"{row['RowId']}: a RowId must not begin with #")
-    numbers = {"Quantity": {"N": str(quantity)}, "UnitPrice": {"N": plain(price)}}
+    numbers = {"Quantity": {"N": str(quantity)}, "UnitPrice": {"N": plain(amount)}}
     return {**{name: {"S": text} for name, text in texts.items()}, **numbers}
 
 
@@ -118,33 +132,36 @@ def grouped(lines: Iterable[Item], name: str) -> dict[str, list[Item]]:
     return groups
 
 
-def write(lines: list[Item], there: set[str], context: Any) -> None:
+def write(lines: list[Item], there: set[str], context: Any) -> tuple[int, list[str]]:
     """One transaction. AWS answers a cancelled one with a reason for each action, in order: what can be mended is.
 
-    A line that is there already is left out. `there` are invoices that are known to have a header; it grows.
+    A line that is there already is left out. Returns how many were new, and the RowIds of those that are there with
+    other content. `there` are invoices that are known to have a header; it grows.
     """
-    attempt = 0
+    attempt, others = 0, []
     while lines:
         try:
             dynamodb.transact_write_items(TransactItems=actions(lines, there))
-            there |= grouped(lines, "InvoiceNo").keys()
-            return
         except dynamodb.exceptions.TransactionCanceledException as error:
             reasons = error.response["CancellationReasons"]
-            codes = {reason["Code"] for reason in reasons} - {"None"}
-            if codes <= BUSY:
-                pause(attempt, context, error)
-                attempt += 1
-            elif not codes <= {"ConditionalCheckFailed", *BUSY}:
-                raise
-        refused = [reason["Code"] == "ConditionalCheckFailed" for reason in reasons]
-        for line, reason, no in zip(lines, reasons, refused, strict=False):
-            if no and reason["Item"] != line:
-                raise ValueError(f"{line['RowId']['S']} is there already, with other content: {reason['Item']}")
-        for invoice, no in zip(grouped(lines, "InvoiceNo"), refused[len(lines) :], strict=False):
-            if no:
-                there.add(invoice)
-        lines = [line for line, no in zip(lines, refused, strict=False) if not no]
+        else:
+            there |= grouped(lines, "InvoiceNo").keys()
+            break
+        codes = {reason["Code"] for reason in reasons} - {"None"}
+        if not codes <= {"ConditionalCheckFailed", *BUSY}:
+            raise RuntimeError(f"the transaction was cancelled: {', '.join(sorted(codes))}")
+        if codes <= BUSY:
+            pause(attempt, context, codes)
+            attempt += 1
+        is_there = [reason["Code"] == "ConditionalCheckFailed" for reason in reasons]
+        others += [
+            line["RowId"]["S"]
+            for line, reason, no in zip(lines, reasons, is_there, strict=False)
+            if no and reason["Item"] != line
+        ]
+        there |= {key for key, no in zip(grouped(lines, "InvoiceNo"), is_there[len(lines) :], strict=False) if no}
+        lines = [line for line, no in zip(lines, is_there, strict=False) if not no]
+    return len(lines), others
 
 
 def actions(lines: list[Item], there: set[str]) -> list[dict[str, Any]]:
@@ -198,12 +215,12 @@ def add(table: str, key: Item, totals: Item, **first: dict[str, str]) -> dict[st
     return {"Update": {"TableName": table, "Key": key, **what}}
 
 
-def pause(attempt: int, context: Any, error: Exception) -> None:
+def pause(attempt: int, context: Any, codes: set[str]) -> None:
     """Wait a random while, up to twice as long after each attempt; give up before the function's time is up.
 
     https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/
     """
     seconds = random.uniform(0, min(LONGEST_PAUSE, FIRST_PAUSE * 2**attempt))
     if context.get_remaining_time_in_millis() / 1000 - seconds < RESERVE:
-        raise error
+        raise RuntimeError(f"the transaction was cancelled {attempt + 1} times: {', '.join(sorted(codes))}")
     time.sleep(seconds)

@@ -51,6 +51,7 @@ def load() -> Moto:
     `answer` raises AwsError UnknownOperationException for what moto does not have, InternalFailure when it fails.
     """
     _leave_out()
+    import moto.core.common_models as core_models
     import moto.core.responses as core
     from moto.moto_server.werkzeug_app import create_backend_app
 
@@ -85,6 +86,8 @@ def load() -> Moto:
     }
     for name, function in replaced.items():
         setattr(core.BaseResponse, name, function)
+    # moto keeps every object that it ever made in a list, for a page that nobody sees here: nothing would be freed.
+    setattr(core_models.BaseModel, "__new__", lambda cls, *_, **__: object.__new__(cls))  # noqa: B010
     # moto inspects the class for this on every request.
     setattr(core, "method_names_from_class", lru_cache(getattr(core, "method_names_from_class")))  # noqa: B009, B010
 

@@ -241,10 +241,13 @@ def install() -> None:
         return made
 
     def item(self: Any, hash_key: Any, range_key: Any, attrs: dict[str, Any]) -> None:
-        self.attrs = make({name: valued(value) for name, value in attrs.items()})
+        """The objects that are keys of the table stand in the item, too."""
+        self.hash_key, self.range_key = hash_key if range_key is None else valued(hash_key.to_json()), range_key
+        last = hash_key if range_key is None else range_key
+        unique = {last.type: last.value}
+        self.attrs = make({n: last if type(v) is dict and v == unique else valued(v) for n, v in attrs.items()})
         if _sizes(self.attrs) > _MOST_BYTES:
             raise ItemSizeTooLarge
-        self.hash_key, self.range_key = valued(hash_key), range_key and valued(range_key)
 
     def copied_value(self: Any, memo: dict[int, Any]) -> Any:
         return self if self.type in _SCALARS else copy_value(self, memo)
