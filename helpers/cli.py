@@ -148,8 +148,9 @@ def kafka(options: argparse.Namespace) -> int:
 def bench(options: argparse.Namespace) -> int:
     from helpers import bench as benching
 
-    quick = ["--quick"] if options.quick else []
-    return benching.main([*(["--csv", options.csv] if options.csv else []), *quick])
+    flags = ["--quick"] * options.quick + ["--peer"] * options.peer
+    given = [f"--{name}={value}" for name in ("csv", "only") if (value := getattr(options, name))]
+    return benching.main([*given, *flags])
 
 
 def parser() -> argparse.ArgumentParser:
@@ -187,6 +188,8 @@ def parser() -> argparse.ArgumentParser:
     command("kafka", kafka, "run a genuine Apache Kafka (it needs Java and Maven) until Ctrl-C")
     sub = command("bench", bench, "measure the pipeline and write data/bench.json")
     sub.add_argument("--csv", metavar="FILE", help="the file to send (default: 541,909 generated rows)")
+    sub.add_argument("--only", metavar="rows,batches", help="these groups; the others' figures stay (default: all)")
+    sub.add_argument("--peer", action="store_true", help="compare with MiniStack too, installed for the while")
     sub.add_argument("--quick", action="store_true", help="few rows, nothing written")
     return top
 
