@@ -84,7 +84,7 @@ def take_a_lease(answer: str) -> str:
 def _replay() -> tuple[Results, dt.date]:
     outputs = _outputs()
     if "replay_application" not in outputs:
-        raise Wrong("the notebook has not got to part 10 yet: run the cells above.")
+        raise Wrong("the notebook has not got to part 11 yet: run the cells above.")
     results = Results(boto3.client("dynamodb"), outputs["replay_application"])
     return results, dt.date.fromisoformat(outputs["replayed_day"])
 
