@@ -527,6 +527,14 @@ def malformed(chance: random.Random) -> tuple[str, str, Request]:
     return service, operation, request
 
 
+def test_a_document_that_is_neither_json_nor_yaml_is_the_callers_fault(lab: server.LabInfo) -> None:
+    keys = {"AccessKeyId": lab.access_key, "SecretAccessKey": lab.secret_key}
+    rest = client(lab, "apigateway").create_rest_api(name="documents")["id"]
+    for body in (b"xx\x08", b"{", b"a: [", b""):
+        for request in (Request("PUT", f"/restapis/{rest}", "", {}, body), Request("POST", "/restapis", "", {}, body)):
+            assert 400 <= signed(lab, keys, "apigateway", request)[0] < 500, (request, body)
+
+
 def test_malformed_calls_get_an_error_of_awss_kind(lab: server.LabInfo) -> None:
     """No 5xx: AWS answers the caller's faults with 4xx. What is not there is 501 in S3's words, NotImplemented."""
     print(f"WORKBOOK_SEED={SEED}")

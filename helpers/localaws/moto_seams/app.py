@@ -149,7 +149,8 @@ def _stumbled(call: Call, parameters: dict[str, Any], error: Exception) -> AwsEr
     missing, a text that is no number, a broken document, a time beyond the calendar (botocore's RuntimeError); so they
     are refused, too, and boto3 does not try again."""
     what = f"The local AWS cannot take this: {type(error).__name__}: {error}"
-    if not isinstance(error, LookupError | ValueError | TypeError | AttributeError | ExpatError | RuntimeError):
+    kinds = LookupError | ValueError | TypeError | AttributeError | ExpatError | RuntimeError
+    if not isinstance(error, kinds) and not type(error).__module__.startswith("yaml."):  # an API that is imported
         return AwsError("InternalFailure", what, 500)
     if call.protocol == "json":
         operation = botocore.model.ServiceModel(model(call.service)).operation_model(call.operation)
