@@ -25,7 +25,7 @@ import time
 from binascii import a2b_base64
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from decimal import Context, Decimal, Inexact, InvalidOperation, setcontext
+from decimal import Context, Decimal, Inexact, InvalidOperation, localcontext
 from itertools import chain
 from typing import Any
 
@@ -43,7 +43,7 @@ FIRST_PAUSE, LONGEST_PAUSE, RESERVE = 0.05, 2.0, 1.0  # seconds
 
 dynamodb = boto3.client("dynamodb", config=Config(retries={"mode": "standard", "max_attempts": 8}))
 
-setcontext(Context(prec=38, traps=[Inexact, InvalidOperation]))  # as many digits as DynamoDB keeps, and never rounded
+EXACT = Context(prec=38, traps=[Inexact, InvalidOperation])  # as many digits as DynamoDB keeps, and never rounded
 
 Item = dict[str, dict[str, str]]  # DynamoDB's JSON: {"Quantity": {"N": "6"}}
 
@@ -90,7 +90,7 @@ def line_of(record: dict[str, Any]) -> Item:
         if not isinstance(text, str) or not text:
             raise ValueError(f"{row['RowId']}: {name} is {text!r}, not a text")
     try:
-        amount = +Decimal(price)  # +: no more digits than are kept
+        amount = EXACT.plus(Decimal(price))
         fits = type(quantity) is int and not isinstance(price, bool) and abs(quantity) < 10**12 > abs(amount)
     except (ArithmeticError, TypeError, ValueError):
         fits = False
@@ -189,9 +189,12 @@ def header(line: Item) -> Item:
 
 
 def sums(lines: list[Item]) -> Item:
-    quantity = sum(int(line["Quantity"]["N"]) for line in lines)
-    revenue = sum((int(line["Quantity"]["N"]) * Decimal(line["UnitPrice"]["N"]) for line in lines), Decimal(0))
-    return {"Lines": {"N": str(len(lines))}, "Quantity": {"N": str(quantity)}, "Revenue": {"N": plain(revenue)}}
+    quantities = [int(line["Quantity"]["N"]) for line in lines]
+    with localcontext(EXACT):
+        prices = (Decimal(line["UnitPrice"]["N"]) for line in lines)
+        revenue = sum((n * price for n, price in zip(quantities, prices, strict=True)), Decimal(0))
+    totals = {"Lines": len(lines), "Quantity": sum(quantities), "Revenue": plain(revenue)}
+    return {name: {"N": str(value)} for name, value in totals.items()}
 
 
 def put_new(item: Item) -> dict[str, Any]:
