@@ -35,6 +35,7 @@ NOT_FOUND = {
     "404",  # S3, where the answer has no body
     "AWS.SimpleQueueService.NonExistentQueue",
     "ClusterNotFound",  # Redshift
+    "InvalidPermission.NotFound",  # EC2's security groups
     "NoSuchBucket",
     "NoSuchEntity",
     "NoSuchKey",

@@ -2,8 +2,8 @@
 SELECT f.stock_code, p.description,
        SUM(CASE WHEN f.is_return THEN 0 ELSE f.quantity END) AS sold,
        SUM(CASE WHEN f.is_return THEN -f.quantity ELSE 0 END) AS returned,
-       (100.0 * SUM(CASE WHEN f.is_return THEN -f.quantity ELSE 0 END)
-        / SUM(CASE WHEN f.is_return THEN 0 ELSE f.quantity END))::DECIMAL(9,1) AS percent_returned
+       ROUND(100.0 * SUM(CASE WHEN f.is_return THEN -f.quantity ELSE 0 END)
+             / SUM(CASE WHEN f.is_return THEN 0 ELSE f.quantity END), 1)::DECIMAL(9,1) AS percent_returned
 FROM fact_sales AS f
 JOIN dim_product AS p ON p.stock_code = f.stock_code
 WHERE f.stock_code ~ '^[0-9]{5}' AND f.unit_price > 0
