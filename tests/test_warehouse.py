@@ -1,13 +1,24 @@
-"""The Data API and the clusters: statements, results, who may see them, faults."""
+"""The Data API and the clusters: statements and results, who may run and see them, what happens when the engine dies.
+
+https://docs.aws.amazon.com/redshift-data/latest/APIReference/Welcome.html
+"""
 
 from __future__ import annotations
 
 import gzip
+import json
+import random
+import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import boto3
 import pytest
-from warehouse_lab import Warehouse, warehouse
+from botocore.exceptions import ClientError
+from seeded import SEED, SOAK
+from warehouse_lab import ENDED, Warehouse, warehouse
 
 
 @pytest.fixture(scope="module")
@@ -16,13 +27,24 @@ def w(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warehouse]:
         yield made
 
 
+def refused(call: Any, **arguments: Any) -> str:
+    """What AWS's error says: `Code: message`."""
+    with pytest.raises(ClientError) as caught:
+        call(**arguments)
+    error = caught.value.response["Error"]
+    return f"{error['Code']}: {error['Message']}"
+
+
+# Statements and results
+
+
 def test_statements_results_and_their_types(w: Warehouse) -> None:
     w.run("CREATE TABLE typed (a INTEGER, b VARCHAR(5), c DECIMAL(12,3), d TIMESTAMP, e BOOLEAN, f DATE)")
     done = w.run(
         "INSERT INTO typed VALUES (1, 'x', 2.5, '2011-01-01 10:00', true, '2011-01-02'), "
         "(2, NULL, 3, NULL, false, NULL)"
     )
-    assert done["ResultRows"] == 2 and not done["HasResultSet"]
+    assert done["ResultRows"] == 2 and not done["HasResultSet"] and done["Duration"] > 0
     done = w.run("SELECT * FROM typed ORDER BY a")
     assert w.result(done["Id"]) == [
         (1, "x", "2.500", "2011-01-01 10:00:00", True, "2011-01-02"),
@@ -31,23 +53,269 @@ def test_statements_results_and_their_types(w: Warehouse) -> None:
     described = w.data.get_statement_result(Id=done["Id"])["ColumnMetadata"]
     assert [c["typeName"] for c in described] == ["int4", "varchar", "numeric", "timestamp", "bool", "date"]
     assert (described[2]["precision"], described[2]["scale"]) == (12, 3)
+    failed = w.wait(w.start("SELECT * FROM nowhere"))
+    assert (failed["Status"], failed["Error"]) == ("FAILED", 'ERROR: relation "nowhere" does not exist')
+    assert "ResourceNotFoundException" in refused(w.data.get_statement_result, Id=failed["Id"])
 
 
-def test_copies_json_csv_and_gzip(w: Warehouse) -> None:
-    w.run("CREATE TABLE loaded (a INTEGER, b VARCHAR(5), c DECIMAL(12,3))")
-    w.put("json/1", '{"a":1,"b":"x","c":1.25}{"a":2,"b":"y","c":2.50}\n{"a":3}')
-    w.put("csv/1", 'a,b,c\r\n4,"x,y",2\r\n')
-    w.put("gz/1", gzip.compress(b"5,z,\n"))
-    assert w.run(f"COPY loaded FROM 's3://lab/json/' IAM_ROLE '{w.role}' FORMAT AS JSON 'auto'")["ResultRows"] == 3
-    w.run("COPY loaded FROM 's3://lab/csv/' IAM_ROLE default CSV IGNOREHEADER 1")
-    w.run("COPY loaded FROM 's3://lab/gz/' IAM_ROLE default CSV GZIP")
-    assert w.rows("SELECT * FROM loaded ORDER BY a") == [
-        (1, "x", "1.250"), (2, "y", "2.500"), (3, None, None), (4, "x,y", "2.000"), (5, "z", None),
+def test_long_results_come_in_pages(w: Warehouse) -> None:
+    digits = "(SELECT 0 n UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3 UNION ALL SELECT 4)"
+    crossed = " CROSS JOIN ".join(f"{digits} d{n}" for n in range(5))
+    sql = f"SELECT d0.n + 5*d1.n + 25*d2.n + 125*d3.n + 625*d4.n AS n FROM {crossed} ORDER BY 1"
+    done = w.run(sql)
+    first = w.data.get_statement_result(Id=done["Id"])
+    assert (first["TotalNumRows"], len(first["Records"])) == (3125, 1000) and first["NextToken"]
+    assert [n for (n,) in w.result(done["Id"])] == list(range(3125))
+    assert w.rows("SELECT 1 AS n WHERE 1 = 0") == []
+    assert "ValidationException" in refused(w.data.get_statement_result, Id=done["Id"], NextToken="99")
+
+
+def test_a_batch_and_its_parts(w: Warehouse) -> None:
+    done = w.run("SELECT 1", "SELECT 2, 3", StatementName="both")
+    assert [s["Id"] for s in done["SubStatements"]] == [f"{done['Id']}:1", f"{done['Id']}:2"]
+    assert w.result(f"{done['Id']}:2") == [(2, 3)]
+    assert "ValidationException" in refused(w.data.get_statement_result, Id=done["Id"])
+    (listed,) = w.data.list_statements(StatementName="both", Status="FINISHED")["Statements"]
+    assert listed["Id"] == done["Id"] and listed["IsBatchStatement"]
+
+
+def test_a_client_token_runs_a_statement_once(w: Warehouse) -> None:
+    """https://docs.aws.amazon.com/redshift/latest/mgmt/data-api-calling-considerations-idempotency.html"""
+    w.run("CREATE TABLE once (n INT)")
+    token = str(uuid.uuid4())
+    first = w.start("INSERT INTO once VALUES (1)", ClientToken=token)
+    assert w.start("INSERT INTO once VALUES (1)", ClientToken=token) == first
+    w.wait(first)
+    assert w.one("SELECT COUNT(*) FROM once") == 1
+
+
+def test_sessions_keep_temporary_tables(w: Warehouse) -> None:
+    """https://docs.aws.amazon.com/redshift/latest/mgmt/data-api-calling-considerations.html"""
+    begun = w.data.execute_statement(
+        Sql="CREATE TEMP TABLE mine AS SELECT 7 AS n", SessionKeepAliveSeconds=60, **w.where
+    )
+    w.wait(begun["Id"])
+    kept = w.data.execute_statement(Sql="SELECT n FROM mine", SessionId=begun["SessionId"])
+    w.wait(kept["Id"])
+    assert w.result(kept["Id"]) == [(7,)]
+    assert "does not exist" in w.error("SELECT n FROM mine")
+
+
+def test_what_is_in_the_database(w: Warehouse) -> None:
+    w.run("CREATE SCHEMA IF NOT EXISTS mart")
+    w.run("CREATE TABLE mart.sold (id INT NOT NULL, p DECIMAL(12,3) DEFAULT 0, note VARCHAR(20))")
+    assert w.data.list_databases(**w.where)["Databases"] == ["retail"]
+    assert {"public", "mart"} <= set(w.data.list_schemas(**w.where)["Schemas"])
+    assert w.data.list_tables(SchemaPattern="mart", **w.where)["Tables"] == [
+        {"name": "sold", "schema": "mart", "type": "TABLE"}
+    ]
+    columns = w.data.describe_table(Schema="mart", Table="sold", **w.where)["ColumnList"]
+    assert [(c["name"], c["typeName"], c["nullable"], c["length"]) for c in columns] == [
+        ("id", "int4", 0, 10), ("p", "numeric", 1, 12), ("note", "varchar", 1, 20),
     ]  # fmt: skip
+
+
+def test_a_statement_can_be_canceled(w: Warehouse) -> None:
+    endless = (
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000000000) SELECT MAX(i) FROM n"
+    )
+    running, waiting = w.start(endless), w.start("SELECT 1")
+    while w.data.describe_statement(Id=running)["Status"] != "STARTED":
+        time.sleep(0.01)
+    assert w.data.cancel_statement(Id=waiting)["Status"]
+    assert w.data.cancel_statement(Id=running)["Status"]
+    assert {w.wait(running)["Status"], w.wait(waiting)["Status"]} == {"ABORTED"}
+    assert w.one("SELECT 1") == 1
+    assert "ValidationException" in refused(w.data.cancel_statement, Id=running)
+
+
+def test_calls_that_are_wrong(w: Warehouse) -> None:
+    execute = w.data.execute_statement
+    assert "Redshift endpoint doesn't exist" in refused(execute, Sql="SELECT 1", ClusterIdentifier="no", Database="x")
+    assert "ValidationException" in refused(execute, Sql="SELECT 1", Database="retail")
+    assert "no serverless workgroups" in refused(execute, Sql="SELECT 1", Database="retail", WorkgroupName="serverless")
+    assert "ResourceNotFoundException: Query does not exist." in refused(
+        w.data.describe_statement, Id=str(uuid.uuid4())
+    )
+    failed = w.wait(w.start("SELECT 1", Database="other"))
+    assert failed["Error"] == 'FATAL: database "other" does not exist'
+
+
+# Clusters
+
+
+def test_clusters_are_created_paused_resumed_and_deleted(w: Warehouse) -> None:
+    """https://docs.aws.amazon.com/redshift/latest/mgmt/managing-cluster-operations.html"""
+    made = {
+        "ClusterIdentifier": "second", "NodeType": "ra3.large", "MasterUsername": "admin",
+        "MasterUserPassword": "Abcdef123", "Tags": [{"Key": "workbook", "Value": "06"}],
+    }  # fmt: skip
+    redshift, where = w.redshift, {"ClusterIdentifier": "second", "Database": "dev", "DbUser": "admin"}
+    assert redshift.create_cluster(**made)["Cluster"]["ClusterStatus"] == "creating"
+    redshift.get_waiter("cluster_available").wait(ClusterIdentifier="second")
+    assert "ClusterAlreadyExists" in refused(redshift.create_cluster, **made)
+    w.run("CREATE TABLE kept AS SELECT 1 AS n", **where)
+    assert redshift.pause_cluster(ClusterIdentifier="second")["Cluster"]["ClusterStatus"] == "pausing"
+    (found,) = redshift.describe_clusters(ClusterIdentifier="second")["Clusters"]
+    assert (found["ClusterStatus"], found["Tags"]) == ("paused", made["Tags"])
+    assert "is not available: it is paused" in refused(w.data.execute_statement, Sql="SELECT 1", **where)
+    assert "InvalidClusterState" in refused(redshift.pause_cluster, ClusterIdentifier="second")
+    redshift.resume_cluster(ClusterIdentifier="second")
+    redshift.get_waiter("cluster_available").wait(ClusterIdentifier="second")
+    assert w.rows("SELECT n FROM kept", **where) == [(1,)]
+    redshift.create_tags(ResourceName=arn("cluster:second"), Tags=[{"Key": "a", "Value": "b"}])
+    redshift.delete_tags(ResourceName=arn("cluster:second"), TagKeys=["workbook"])
+    tags = redshift.describe_tags(ResourceName=arn("cluster:second"))["TaggedResources"]
+    assert [t["Tag"] for t in tags] == [{"Key": "a", "Value": "b"}]
+    assert "InvalidParameterCombination" in refused(redshift.delete_cluster, ClusterIdentifier="second")
+    redshift.delete_cluster(ClusterIdentifier="second", SkipFinalClusterSnapshot=True)
+    redshift.get_waiter("cluster_deleted").wait(ClusterIdentifier="second")
+    assert "ClusterNotFound" in refused(redshift.describe_clusters, ClusterIdentifier="second")
+    assert [c["ClusterIdentifier"] for c in redshift.describe_clusters()["Clusters"]] == ["workbook"]
+    assert redshift.get_cluster_credentials(DbUser="admin", ClusterIdentifier="workbook")["DbPassword"]
+    weak = {**made, "MasterUserPassword": "weak"}
+    assert "InvalidParameterValue" in refused(redshift.create_cluster, **weak)
+    assert "does not have redshift:CreateClusterSnapshot" in refused(
+        redshift.create_cluster_snapshot, SnapshotIdentifier="s", ClusterIdentifier="workbook"
+    )
+
+
+# Permissions
+
+
+def arn(rest: str) -> str:
+    return f"arn:aws:redshift:us-east-1:123456789012:{rest}"
+
+
+def user(w: Warehouse, name: str, *allowed: tuple[str, str]) -> Any:
+    """A client of `redshift-data` for a new IAM user that may do these things."""
+    w.iam.create_user(UserName=name)
+    statements = [{"Effect": "Allow", "Action": a, "Resource": r} for a, r in allowed]
+    document = json.dumps({"Version": "2012-10-17", "Statement": statements})
+    w.iam.put_user_policy(UserName=name, PolicyName="p", PolicyDocument=document)
+    key = w.iam.create_access_key(UserName=name)["AccessKey"]
+    session = boto3.Session(key["AccessKeyId"], key["SecretAccessKey"], region_name="us-east-1")
+    return session.client("redshift-data", endpoint_url=w.lab.endpoint)
+
+
+def test_statements_are_allowed_by_cluster_database_and_user(w: Warehouse) -> None:
+    """https://docs.aws.amazon.com/redshift/latest/mgmt/redshift-iam-access-control-identity-based.html"""
+    run = ("redshift-data:ExecuteStatement", arn("cluster:workbook"))
+    look = ("redshift-data:DescribeStatement", "*")
+    credentials = [
+        ("redshift:GetClusterCredentials", arn("dbname:workbook/retail")),
+        ("redshift:GetClusterCredentials", arn("dbuser:workbook/reader")),
+    ]
+    w.run("CREATE USER reader PASSWORD 'Abcdef123'")
+    analyst = user(w, "analyst", run, look, *credentials)
+    as_reader = {**w.where, "DbUser": "reader"}
+    started = analyst.execute_statement(Sql="SELECT 1", **as_reader)["Id"]
+    assert w.wait(started, analyst)["Status"] == "FINISHED"
+    assert "AccessDenied" in refused(analyst.get_statement_result, Id=started)
+    assert "GetClusterCredentials" in refused(analyst.execute_statement, Sql="SELECT 1", **w.where)  # as admin
+    plain = {k: v for k, v in w.where.items() if k != "DbUser"}
+    assert "GetClusterCredentialsWithIAM" in refused(analyst.execute_statement, Sql="SELECT 1", **plain)
+    stranger = user(w, "stranger", ("redshift-data:ExecuteStatement", arn("cluster:other")), look)
+    assert "AccessDenied" in refused(stranger.execute_statement, Sql="SELECT 1", **as_reader)
+
+
+def test_a_statement_belongs_to_who_ran_it(w: Warehouse) -> None:
+    everything = ("redshift-data:*", "*")
+    one, other = (user(w, n, everything, ("redshift:*", "*")) for n in ("one", "other"))
+    started = one.execute_statement(Sql="SELECT 42 AS secret", **w.where)["Id"]
+    w.wait(started, one)
+    for call in (other.describe_statement, other.get_statement_result, other.cancel_statement):
+        assert "ResourceNotFoundException: Query does not exist." in refused(call, Id=started)
+    assert started not in [s["Id"] for s in other.list_statements()["Statements"]]
+    assert started in [s["Id"] for s in one.list_statements()["Statements"]]
+    named = one.execute_statement(Sql="SELECT CURRENT_USER", ClusterIdentifier="workbook", Database="retail")["Id"]
+    w.wait(named, one)
+    assert one.get_statement_result(Id=named)["Records"] == [[{"stringValue": "IAM:one"}]]
+
+
+def test_a_role_is_passed_to_a_cluster_only_by_who_may(w: Warehouse) -> None:
+    role = w.make_role("ForTheCluster")
+    w.iam.create_user(UserName="operator")
+    statement = [{"Effect": "Allow", "Action": "redshift:*", "Resource": "*"}]
+    document = json.dumps({"Version": "2012-10-17", "Statement": statement})
+    w.iam.put_user_policy(UserName="operator", PolicyName="p", PolicyDocument=document)
+    key = w.iam.create_access_key(UserName="operator")["AccessKey"]
+    session = boto3.Session(key["AccessKeyId"], key["SecretAccessKey"], region_name="us-east-1")
+    operator = session.client("redshift", endpoint_url=w.lab.endpoint)
+    change = {"ClusterIdentifier": "workbook", "AddIamRoles": [role]}
+    assert "iam:PassRole" in refused(operator.modify_cluster_iam_roles, **change)
+    other = w.make_role("ForLambda", "lambda.amazonaws.com")
+    assert "cannot be assumed by Redshift" in refused(
+        w.redshift.modify_cluster_iam_roles, ClusterIdentifier="workbook", AddIamRoles=[other]
+    )
+
+
+# Faults
 
 
 def test_the_engine_starts_with_the_first_statement_only(tmp_path: Path) -> None:
     with warehouse(tmp_path / "lab") as made:
         assert made.engine() is None
         assert made.one("SELECT 1") == 1
-        assert made.engine() is not None
+        engine = made.engine()
+        assert engine is not None
+    assert not engine.is_running() and not (tmp_path / "lab" / "warehouse").exists()
+
+
+def killed(w: Warehouse, sql: str, after: float) -> bool:
+    """Kills the engine some time after a statement began; False when the statement was done before."""
+    statement = w.start(sql)
+    while w.data.describe_statement(Id=statement)["Status"] not in ("STARTED", *ENDED):
+        time.sleep(0.001)
+    time.sleep(after)  # the moment is what is drawn, it waits for nothing
+    if w.data.describe_statement(Id=statement)["Status"] in ENDED:
+        return False
+    engine = w.engine()
+    assert engine is not None
+    engine.kill()
+    status = w.wait(statement)["Status"]
+    print(f"killed {after:.3f} s after {sql[:5]} began: {status}")
+    return status == "FAILED"
+
+
+def test_a_killed_engine_leaves_all_or_nothing(w: Warehouse) -> None:
+    """It dies during a COPY and during a MERGE: unchanged or complete, and the next statement starts it again."""
+    rng = random.Random(SEED)
+    print(f"WORKBOOK_SEED={SEED}")
+    rows = 40_000
+    w.put("big/1.gz", gzip.compress("".join(f"{n},name {n}\n" for n in range(rows)).encode()))
+    w.run("CREATE TABLE target (id INT, v VARCHAR(20))")
+    w.run("CREATE TABLE source (id INT, v VARCHAR(20))")
+    copying = f"COPY source FROM 's3://lab/big/' IAM_ROLE '{w.role}' CSV GZIP"
+    merge = "MERGE INTO target USING source ON target.id = source.id WHEN MATCHED THEN UPDATE SET v = source.v "
+    merge += "WHEN NOT MATCHED THEN INSERT (id, v) VALUES (source.id, source.v)"
+    for sql, name in ((copying, "source"), (merge, "target")):
+        began, hits = time.monotonic(), 0
+        w.run(sql)
+        took = time.monotonic() - began
+        for _ in range(100):
+            w.run(f"DELETE FROM {name}")
+            if killed(w, sql, rng.uniform(0, took)):
+                hits += 1
+            else:
+                took *= 0.8
+            assert w.one(f"SELECT COUNT(*) FROM {name}") in (0, rows)
+            if hits == (10 if SOAK else 2):
+                break
+        assert hits, f"seed {SEED}: no kill hit {name} at work"
+        w.run(f"DELETE FROM {name}", sql)
+        assert w.rows(f"SELECT COUNT(*), COUNT(DISTINCT id) FROM {name}") == [(rows, rows)]
+
+
+def test_statements_wait_for_their_turn_through_a_crash(w: Warehouse) -> None:
+    """What was running is lost and told so; what was waiting runs on the new process."""
+    w.run("CREATE TABLE queued (n INT)")
+    w.start("SELECT 1")
+    waiting = [w.start(f"INSERT INTO queued VALUES ({n})") for n in range(20)]
+    engine = w.engine()
+    assert engine is not None
+    engine.kill()
+    ended = [w.wait(s) for s in waiting]
+    lost = [s for s in ended if s["Status"] == "FAILED"]
+    assert all("connection to the cluster was lost" in s["Error"] for s in lost) and len(lost) <= 1
+    assert len(ended) - len(lost) <= w.one("SELECT COUNT(*) FROM queued") <= len(ended)

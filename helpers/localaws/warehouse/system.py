@@ -202,7 +202,7 @@ def _table_info(catalog: Catalog, settings: dict[str, Any]) -> list[tuple[Any, .
             skew = 100.0
         found.append(
             (settings["database"], relation.schema, relation.oid, relation.name, encoded, relation.diststyle, first,
-             longest, len(relation.sortkeys), size, 0, 0 if relation.sortkeys else None, 0, rows * copies, skew, rows)
+             longest, len(relation.sortkeys), size, 0, 0 if relation.sortkeys else None, 0, rows, skew, rows)
         )  # fmt: skip
     return found
 
