@@ -44,6 +44,12 @@ NOOP_ANSWER = (
 )
 
 
+def bench_figures() -> dict[str, Any]:
+    """The figures of data/bench.json, for a notebook that shows them."""
+    figures: dict[str, Any] = json.loads(TARGET.read_text())
+    return figures
+
+
 @contextmanager
 def _helper_process(*arguments: str) -> Iterator[str]:
     """A server in a process of its own, which prints its address and ends with its standard input."""
@@ -505,6 +511,34 @@ def _against_the_peer(ground: _Ground) -> dict[str, Any]:
     return {"peer": {"peer": PEER, "rows": count, **result, **ratios}}
 
 
+def _api(ground: _Ground) -> dict[str, Any]:
+    """The API of notebook 05: how long a question takes at 1, 8 and 32 connections, and every invoice read through it."""
+    from .fetch import fetch, latency
+
+    folder, before = ground.scratch / "api", dict(os.environ)
+    os.environ.update(WORKBOOK_LAB=str(folder), WORKBOOK_PROGRESS="0", WORKBOOK_IDLE_EXIT="1800")
+    try:
+        lab = open_lab("local")
+        lab.require("02", "04", "05", csv=str(ground.csv), rows=1_000 if ground.quick else 0)
+        sent, url = lab.outputs("02"), lab.outputs("05")["url"]
+        key = boto3.client("apigateway").get_api_key(apiKey=sent["api_key_id"], includeValue=True)["value"]
+        rows = reconcile.sent_rows(sent["csv"], int(sent["rows"]), sent["refused"])
+        paths = [f"/invoices/{number}" for number in dict.fromkeys(row["InvoiceNo"] for row in rows)]
+        some = [paths[n * len(paths) // 1000] for n in range(100 if ground.quick else 1000)]
+        list(fetch(url, some[:100], api_key=key, connections=32))  # every worker is warm before anything is counted
+        figures = {str(n): latency(url, some, api_key=key, connections=n) for n in (1, 8, 32)}
+        started = time.perf_counter()
+        lines = sum(len(answer.json()["Items"]) for answer in fetch(url, paths, api_key=key, connections=8))
+        seconds = time.perf_counter() - started
+        whole = {"invoices": len(paths), "lines": lines, "seconds": round(seconds, 1)}
+        return {"api": {"connections": figures, "all": whole | {"lines_per_second": round(lines / seconds)}}}
+    finally:
+        server.stop(folder)
+        os.environ.clear()
+        os.environ.update(before)
+        boto3.setup_default_session()
+
+
 GROUPS: dict[str, Callable[[_Ground], dict[str, Any]]] = {
     "batches": _batches,
     "rows": _rows,
@@ -513,6 +547,7 @@ GROUPS: dict[str, Callable[[_Ground], dict[str, Any]]] = {
     "latency": _latency,
     "start": _start,
     "transactions": _transactions,
+    "api": _api,
     "peer": _against_the_peer,
 }
 

@@ -11,6 +11,7 @@ compares.
 from __future__ import annotations
 
 import io
+import os
 from base64 import b64encode
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -34,6 +35,8 @@ INK, SOFT, LINE, CARD = "#1f2933", "#52606d", "#c3ccd5", "#f7f9fb"
 HERE, DONE, TO_COME = "#b45309", "#1d5b8f", "#ffffff"
 SERIES = ("#1d5b8f", "#d98324", "#4d8b57", "#8a5a9e")  # told apart also by those who see no red or green
 
+PICTURES = Path(__file__).parent / "pictures"
+_FRAME = 'width="100%" style="border: 1px solid #c3ccd5; border-radius: 6px; color-scheme: normal"'
 _PIXELS_AN_INCH = 100  # as shown; the file has twice as many
 _STYLE: Any = {"font.family": "DejaVu Sans", "font.size": 10, "text.color": INK, "axes.edgecolor": LINE}
 
@@ -447,6 +450,33 @@ def _card(width: float, height: float) -> tuple[Figure, Any]:
 def _frame(axes: Any, **sides: bool) -> None:
     for side in ("left", "right", "top", "bottom"):
         axes.spines[side].set_visible(sides.get(side, False))
+
+
+def screenshot(name: str, alt: str) -> Picture:
+    """A picture of a screen that the workbook brings along, helpers/pictures/<name>.png; `alt` says what is on it."""
+    file = PICTURES / f"{name}.png"
+    with Image.open(file) as image:
+        return Picture(file.read_bytes(), alt, image.width // 2)
+
+
+@dataclass(frozen=True, slots=True)
+class LivePage:
+    """A web page inside the notebook."""
+
+    url: str
+    alt: str
+    height: int
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        frame = f'<iframe title="{escape(self.alt)}" src="{escape(self.url)}" height="{self.height}" {_FRAME}></iframe>'
+        return {"text/html": frame, "text/plain": self.alt}
+
+
+def live_page(url: str, *, shown: str, alt: str, height: int = 640) -> LivePage | Picture:
+    """The page itself in JupyterLab, to click on; its picture where nobody looks (a batch run, a test)."""
+    if os.environ.get("JPY_SESSION_NAME"):  # Jupyter's server sets it for the kernels that it starts for people
+        return LivePage(url, alt, height)
+    return screenshot(shown, alt)
 
 
 def picture(figure: Figure, alt: str, colours: int = 64) -> Picture:

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from botocore.exceptions import ClientError
 
 HANDLERS = Path(__file__).parent / "handlers"
+PAGE = Path(__file__).parent / "page"  # the files of the web page: HTML, CSS, JavaScript
 
 T = TypeVar("T")
 

@@ -227,7 +227,7 @@ def shown(item: Item, *names: str) -> Item:
 
 def number(name: str, text: str) -> int | str:
     if name in ("UnitPrice", "Revenue"):
-        amount = Decimal(text)
+        amount = Decimal(text).normalize()  # 2.510 as it was computed is 2.51 as DynamoDB keeps it
         return format(amount if cast(int, amount.as_tuple().exponent) < -2 else amount.quantize(Decimal("0.01")), "f")
     return int(Decimal(text))
 

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 import orjson
 
-from . import auth, embedded_metrics, firehose, permissions, protocols, website
+from . import api_export, auth, embedded_metrics, firehose, permissions, protocols, website
 from .actions import needed
 from .event_sources import EventSources, Needs
 from .gateway import Gateway
@@ -209,6 +209,8 @@ class Cloud:
                 return Prompt(self._invoke(call, request, signed))
             if "EventSourceMapping" in call.operation:
                 return self._event_sources(call, params, request, region)
+        if call.operation == "GetExport":
+            return self._export(call, request)
         if call.service == "sts" and call.operation == "GetCallerIdentity":
             return _caller_identity(signed)
         if room := self.rooms.get(call.service):
@@ -498,6 +500,17 @@ class Cloud:
             found = await self.on_moto(apis.stage, api_id, region, name, deployments) if region else None
             self._stages[key] = found
         return self._stages[key]
+
+    async def _export(self, call: Call, request: Request) -> Response:
+        """https://docs.aws.amazon.com/apigateway/latest/api/API_GetExport.html"""
+        stage = await self._stage(call.uri["restapi_id"], call.uri["stage_name"])
+        if stage is None:
+            raise AwsError("NotFoundException", "Invalid stage identifier specified", 404)
+        kind, query = call.uri["export_type"], dict(urllib.parse.parse_qsl(request.query))
+        document = api_export.export(stage, kind, request.headers.get("accept", ""), query.get("extensions"))
+        name = f"{kind}_{stage.api.deployed}.json"
+        headers = {"Content-Type": "application/json", "Content-Disposition": f'attachment; filename="{name}"'}
+        return Response(200, orjson.dumps(document, option=orjson.OPT_INDENT_2), headers)
 
     async def _invoke_for_gateway(self, function_arn: str, payload: bytes, source: str, seconds: float) -> Invocation:
         key = (function_arn, source)

@@ -121,6 +121,8 @@ class Method:
     request_parameters: dict[str, bool]  # "method.request.querystring.x" -> required
     integration: Integration | None
     responses: dict[str, dict[str, bool]]  # status code -> response parameters
+    request_models: dict[str, str] = field(default_factory=dict)  # content type -> the model's name
+    response_models: dict[str, dict[str, str]] = field(default_factory=dict)  # status code -> the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +144,8 @@ class ApiSnapshot:
     resources: tuple[Resource, ...]
     gateway_responses: dict[str, dict[str, Any]]
     binary_media_types: tuple[str, ...] = ()
+    models: dict[str, dict[str, Any]] = field(default_factory=dict)  # name -> JSON Schema (parsed)
+    deployed: str = ""  # when: 2026-11-25T19:02:00Z
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from typing import Any
 
 from ..types import (
@@ -28,17 +29,20 @@ def _backend(region: str) -> Any:
 
 
 def install() -> None:
-    """Puts right two of moto's answers.
+    """Puts right three of moto's answers.
 
     A deployment to a stage that exists changes what it serves and nothing else; moto makes the stage anew.
     https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-deployments.html
     An API keeps the binaryMediaTypes that it is made with; moto takes them only from an update.
     https://docs.aws.amazon.com/apigateway/latest/api/API_CreateRestApi.html
+    A resource is deleted with all below it; moto leaves the children, and then fails to list any resource.
+    https://docs.aws.amazon.com/apigateway/latest/api/API_DeleteResource.html
     """
-    from moto.apigateway.models import RestAPI
+    from moto.apigateway.models import APIGatewayBackend, RestAPI
     from moto.apigateway.responses import APIGatewayResponse
 
     original, made = RestAPI.create_deployment, APIGatewayResponse.create_rest_api
+    deleted = APIGatewayBackend.delete_resource
 
     def create_deployment(self: Any, name: str, description: str, stage_variables: Any = None) -> Any:
         stage = self.stages.get(name)
@@ -57,6 +61,14 @@ def install() -> None:
             body = json.dumps(api.to_dict())
         return status, headers, body
 
+    def delete_resource(self: Any, function_id: str, resource_id: str) -> Any:
+        resource = deleted(self, function_id, resource_id)
+        resources = self.get_rest_api(function_id).resources
+        for below in [key for key, found in resources.items() if found.parent_id == resource_id]:
+            delete_resource(self, function_id, below)
+        return resource
+
+    setattr(APIGatewayBackend, "delete_resource", delete_resource)  # noqa: B010
     setattr(APIGatewayResponse, "create_rest_api", create_rest_api)  # noqa: B010
     setattr(RestAPI, "create_deployment", create_deployment)  # noqa: B010
 
@@ -111,6 +123,8 @@ def _method(api: Any, stored: Any) -> Method:
         {k: str(v).lower() == "true" for k, v in (stored.request_parameters or {}).items()},
         _integration(stored.method_integration),
         {str(k): dict(r.response_parameters or {}) for k, r in stored.method_responses.items()},
+        dict(stored.request_models or {}),
+        {str(k): dict(r.response_models or {}) for k, r in stored.method_responses.items()},
     )
 
 
@@ -129,7 +143,9 @@ def snapshot(api_id: str, region: str) -> ApiSnapshot:
         }
         for kind, r in api.gateway_responses.items()
     }
-    return ApiSnapshot(api_id, api.name, region, resources, answers, tuple(api.binaryMediaTypes))
+    models = {model.name: json.loads(model.schema) for model in api.models.values() if model.schema}
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    return ApiSnapshot(api_id, api.name, region, resources, answers, tuple(api.binaryMediaTypes), models, now)
 
 
 def stage(api_id: str, region: str, name: str, deployments: dict[str, ApiSnapshot]) -> Stage | None:
