@@ -512,7 +512,7 @@ def _against_the_peer(ground: _Ground) -> dict[str, Any]:
 
 
 def _api(ground: _Ground) -> dict[str, Any]:
-    """The API of notebook 05: how long a question takes at 1, 8 and 32 connections, and every invoice read through it."""
+    """Notebook 05's API: how long a question takes at 1, 8 and 32 connections, and every invoice read through it."""
     from .fetch import fetch, latency
 
     folder, before = ground.scratch / "api", dict(os.environ)
