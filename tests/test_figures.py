@@ -147,3 +147,13 @@ def test_a_heatmap_says_every_number_and_is_darker_where_it_is_more() -> None:
     assert sum(light) - sum(dark) > 200, (light, dark)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="nothing to draw"):
         heatmap(pd.DataFrame(), title="t", x="x", y="y")
+
+
+def test_a_page_is_live_where_a_person_looks_and_a_picture_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
+    elsewhere = figures.live_page("http://x.localhost:1/", shown="order-desk", alt="The order desk")
+    assert isinstance(elsewhere, figures.Picture) and "localhost" not in str(elsewhere._repr_mimebundle_())
+    monkeypatch.setenv("JPY_SESSION_NAME", "a.ipynb")
+    live = figures.live_page("http://x.localhost:1/?a=1&b", shown="order-desk", alt='The "desk"')
+    html = live._repr_mimebundle_()["text/html"]
+    assert '<iframe title="The &quot;desk&quot;" src="http://x.localhost:1/?a=1&amp;b"' in html

@@ -1358,3 +1358,14 @@ def test_a_new_bucket_blocks_public_access(do: Do) -> None:
     assert stores.blocks_public("bkt", "block_public_policy") and stores.blocks_public("bkt", "restrict_public_buckets")
     do("s3", "DeletePublicAccessBlock", Bucket="bkt")
     assert not stores.blocks_public("bkt", "block_public_policy")
+
+
+def test_a_resource_is_deleted_with_all_below_it(do: Do) -> None:
+    api = do("apigateway", "CreateRestApi", name="a")["id"]
+    parent = do("apigateway", "GetResources", restApiId=api)["items"][0]["id"]
+    made = []
+    for part in ("a", "b", "c"):
+        parent = do("apigateway", "CreateResource", restApiId=api, parentId=parent, pathPart=part)["id"]
+        made.append(parent)
+    do("apigateway", "DeleteResource", restApiId=api, resourceId=made[0])
+    assert [r["path"] for r in do("apigateway", "GetResources", restApiId=api)["items"]] == ["/"]
