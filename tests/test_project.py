@@ -195,7 +195,7 @@ class TestPages:
         text = (ROOT / "README.md").read_text(encoding="utf-8")
         table = text[text.index("## What learners trip over") :]
         rows = re.findall(r"^\| ([^|-][^|]*) \| ([^|]+) \|$", table, re.MULTILINE)
-        assert len(rows) == 12
+        assert len(rows) >= 12
         stems = {path.stem[:2] for path in NOTEBOOKS}
         unplaced = [pain for pain, where in rows if not where.startswith("not yet") and where[:2] not in stems]
         assert unplaced == []
