@@ -233,6 +233,18 @@ def test_a_statement_belongs_to_who_ran_it(w: Warehouse) -> None:
     assert one.get_statement_result(Id=named)["Records"] == [[{"stringValue": "IAM:one"}]]
 
 
+def test_awss_own_policies_can_be_attached(w: Warehouse) -> None:
+    """https://docs.aws.amazon.com/redshift/latest/mgmt/redshift-iam-access-control-identity-based.html"""
+    client = user(w, "managed", ("sts:GetCallerIdentity", "*"))
+    w.iam.attach_user_policy(UserName="managed", PolicyArn="arn:aws:iam::aws:policy/AmazonRedshiftDataFullAccess")
+    w.run("CREATE USER redshift_data_api_user PASSWORD DISABLE")  # the name that this policy allows
+    where = {**w.where, "DbUser": "redshift_data_api_user"}
+    started = client.execute_statement(Sql="SELECT CURRENT_USER", **where)["Id"]
+    w.wait(started, client)
+    assert client.get_statement_result(Id=started)["Records"] == [[{"stringValue": "redshift_data_api_user"}]]
+    assert "GetClusterCredentials" in refused(client.execute_statement, Sql="SELECT 1", **w.where)
+
+
 def test_a_role_is_passed_to_a_cluster_only_by_who_may(w: Warehouse) -> None:
     role = w.make_role("ForTheCluster")
     w.iam.create_user(UserName="operator")

@@ -109,6 +109,9 @@ def _needed(call: Call, params: dict[str, Any], request: Request, region: str, s
     else:
         prefix = {"monitoring": "cloudwatch", "tagging": "tag"}.get(service, service)
         context = {"sts:externalid": params["ExternalId"]} if service == "sts" and "ExternalId" in params else {}
+        if service == "redshift-data":  # what is another's does not exist for the caller: so each is the caller's own
+            own = ("statement-owner-iam-userid", "session-owner-iam-userid")
+            context = dict.fromkeys((f"redshift-data:{key}" for key in own), "${aws:userid}")
         for name in [stream_arn] if stream_arn else _names(call, params):
             action = operation.removesuffix("Batch") if service in ("sqs", "sns") else operation
             yield f"{prefix}:{action}", name.format(here=here) if name else "*", context

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 import duckdb
 import orjson
 
-from .sqltypes import SqlError, Type
+from .sqltypes import SqlError, Type, quoted
 
 _SCHEMA = """
 CREATE SCHEMA IF NOT EXISTS _rs;
@@ -70,7 +70,7 @@ class Relation:
     @property
     def engine_name(self) -> str:
         """How DuckDB finds its rows."""
-        return f'temp."{self.name}"' if self.temporary else f'"{self.schema}"."{self.name}"'
+        return f"{'temp' if self.temporary else quoted(self.schema)}.{quoted(self.name)}"
 
     def column(self, name: str) -> Column:
         for column in self.columns:

@@ -105,6 +105,8 @@ class Clusters:
             raise _invalid(f"{text} a lowercase letter and a digit, and without ' \" / @ \\ and space.")
         if not re.fullmatch("[a-z][a-z0-9_+.@-]{0,127}", form.get("MasterUsername", "")):
             raise _invalid("The parameter MasterUsername is not a valid user name.")
+        if not re.fullmatch("[a-z][a-z0-9_]{0,63}", form.get("DBName", "dev")):
+            raise _invalid("The parameter DBName must hold 1 to 64 lowercase letters, digits and underscores.")
         nodes = int(form.get("NumberOfNodes") or 1)
         kind = form.get("ClusterType") or ("multi-node" if nodes > 1 else "single-node")
         if (kind == "single-node") != (nodes == 1):

@@ -19,7 +19,8 @@ from . import functions, system, values
 from .catalog import Catalog, Column, Relation
 from .functions import AGGREGATES, WINDOWS
 from .sqltypes import BOOL, INTERVAL, UNKNOWN, SqlError, Type, parse_type, refuse, varchar
-from .values import NULL, Typed, bare, cast, compared, name, quote
+from .sqltypes import quoted as name
+from .values import NULL, Typed, bare, cast, compared, quote
 
 
 class _Parsed(Redshift):
@@ -87,6 +88,8 @@ class Compiler:
     def query(self, sql: str, late: bool = False) -> Compiled:
         """A SELECT, WITH or a set of them."""
         made = self._query(self.parse(sql), None)
+        if any(t == INTERVAL for _, t in made.columns):
+            raise refuse("intervals as values: use DATEDIFF")
         return replace(made, columns=[(n, _stored(t)) for n, t in made.columns])
 
     def change(self, sql: str) -> list[str]:
@@ -431,6 +434,8 @@ class Compiler:
             raise SqlError(f'table name "{alias}" specified more than once')
         given = [c.name.lower() for c in (alias_node.args.get("columns") if alias_node else None) or []]
         names = given + [n for n, _ in columns][len(given) :]
+        if twice := {n for n in names if names.count(n) > 1}:
+            raise SqlError(f'column reference "{min(twice)}" is ambiguous: "{alias}" has two of that name')
         scope.tables[alias] = [(n, t) for n, (_, t) in zip(names, columns, strict=True)]
         return f"{sql} AS {name(alias)}({', '.join(map(name, names))})"
 

@@ -11,14 +11,10 @@ from . import parsing
 from .catalog import Catalog, Column, Relation
 from .compiler import Compiled, Compiler
 from .parsing import Reader, TableText
-from .sqltypes import SqlError, Type, refuse, varchar
+from .sqltypes import SqlError, Type, quoted, refuse, varchar
 
 # https://docs.aws.amazon.com/redshift/latest/dg/t_Compressing_data_on_disk.html
 _AZ64 = ("int2", "int4", "int8", "numeric", "date", "timestamp", "timestamptz", "time")
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 class Definitions:
@@ -169,14 +165,14 @@ class Definitions:
         """The DuckDB table for a relation."""
         columns = []
         for column in relation.columns:
-            text = f"{_quoted(column.name)} {column.type.engine}"
+            text = f"{quoted(column.name)} {column.type.engine}"
             if column.identity:
                 sequence = self.compiler.sequence(relation, column)
                 seed, step = column.identity
                 self.connection.execute(f"CREATE OR REPLACE SEQUENCE {sequence} START {seed} INCREMENT {step} MINVALUE "
                                         f"{min(seed, 0)}")  # fmt: skip
             columns.append(text + (" NOT NULL" if column.not_null else ""))
-        place = "TEMP TABLE " + _quoted(relation.name) if relation.temporary else f"TABLE {relation.engine_name}"
+        place = "TEMP TABLE " + quoted(relation.name) if relation.temporary else f"TABLE {relation.engine_name}"
         self.connection.execute(f"CREATE {place} ({', '.join(columns)})")
 
     def select_into(self, compiled: Compiled) -> int:
@@ -238,7 +234,7 @@ class Definitions:
             raise SqlError(f'user "{owner}" does not exist')
         if not self.catalog.is_super:
             raise SqlError("permission denied for database")
-        self.connection.execute(f"CREATE SCHEMA {_quoted(name)}")
+        self.connection.execute(f"CREATE SCHEMA {quoted(name)}")
         self.connection.execute("INSERT INTO _rs.schemas VALUES (?, ?)", [name, owner])
 
     # ALTER
@@ -286,10 +282,10 @@ class Definitions:
                 relation.columns = [*relation.columns, column]
                 self._check_names(relation)
                 self._design(relation, TableText("", "", False, False, [], [], like=("", "")))
-                self.connection.execute(f"ALTER TABLE {table} ADD COLUMN {_quoted(column.name)} {column.type.engine}")
+                self.connection.execute(f"ALTER TABLE {table} ADD COLUMN {quoted(column.name)} {column.type.engine}")
                 if column.default:
                     value = self.compiler.default(column)
-                    self.connection.execute(f"UPDATE {table} SET {_quoted(column.name)} = {value}")
+                    self.connection.execute(f"UPDATE {table} SET {quoted(column.name)} = {value}")
         elif r.accept("drop"):
             if r.accept("constraint"):
                 r.name()
@@ -302,12 +298,12 @@ class Definitions:
                     raise SqlError(f'cannot drop column "{column.name}": it is a distribution key or sort key')
                 relation.columns = [c for c in relation.columns if c.name != column.name]
                 self._check_names(relation)
-                self.connection.execute(f"ALTER TABLE {table} DROP COLUMN {_quoted(column.name)}")
+                self.connection.execute(f"ALTER TABLE {table} DROP COLUMN {quoted(column.name)}")
         elif r.accept("rename", "column"):
             old = relation.column(r.name()).name
             r.expect("to")
             new = r.name()
-            self.connection.execute(f"ALTER TABLE {table} RENAME COLUMN {_quoted(old)} TO {_quoted(new)}")
+            self.connection.execute(f"ALTER TABLE {table} RENAME COLUMN {quoted(old)} TO {quoted(new)}")
             relation.columns = [replace(c, name=new) if c.name == old else c for c in relation.columns]
             relation.sortkeys = [new if k == old else k for k in relation.sortkeys]
             if relation.distkey == old:
@@ -317,7 +313,7 @@ class Definitions:
             new = r.name()
             if self.catalog.find(relation.schema, new):
                 raise SqlError(f'Relation "{new}" already exists')
-            self.connection.execute(f"ALTER TABLE {table} RENAME TO {_quoted(new)}")
+            self.connection.execute(f"ALTER TABLE {table} RENAME TO {quoted(new)}")
             self.catalog.remove(relation)
             self.connection.execute(
                 "UPDATE _rs.grants SET object=? WHERE kind='table' AND object=?",
@@ -340,7 +336,7 @@ class Definitions:
                 if kind.name != "varchar" or column.type.name != "varchar":
                     raise SqlError(f'cannot alter type of column "{column.name}": only the size of a VARCHAR')
                 longest = self.connection.execute(
-                    f"SELECT max(strlen({_quoted(column.name)})) FROM {relation.engine_name}"
+                    f"SELECT max(strlen({quoted(column.name)})) FROM {relation.engine_name}"
                 ).fetchall()[0][0]
                 if (longest or 0) > kind.length:
                     raise SqlError("cannot reduce the size of the column below the length of its values")
@@ -462,7 +458,7 @@ class Definitions:
         self.connection.execute("DELETE FROM _rs.schemas WHERE name=?", [name])
         self.connection.execute("DELETE FROM _rs.grants WHERE kind='schema' AND object=?", [name])
         if name != "public":
-            self.connection.execute(f"DROP SCHEMA {_quoted(name)} CASCADE")
+            self.connection.execute(f"DROP SCHEMA {quoted(name)} CASCADE")
 
     def _truncate(self, r: Reader) -> None:
         """On Redshift TRUNCATE commits the transaction it stands in."""

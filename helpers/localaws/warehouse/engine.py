@@ -66,7 +66,7 @@ class Engine:
         self._databases: dict[str, duckdb.DuckDBPyConnection] = {}
         self._sessions: dict[str, Session] = {}
         self._running: Session | None = None
-        self._canceled = False
+        self._job = self._to_cancel = ""
         self._brought: str | None = None  # a role whose credentials the client has
         self.open(settings["database"], create=True)
 
@@ -113,16 +113,21 @@ class Engine:
             self._sessions[key] = session
         return session
 
-    def cancel(self) -> None:
-        self._canceled = True
-        if self._running:
+    def cancel(self, job: str) -> None:
+        """Called from another thread, perhaps before the job has begun."""
+        self._to_cancel = job
+        if self._running and self._job == job:
             self._running.connection.interrupt()
+
+    @property
+    def _canceled(self) -> bool:
+        return self._to_cancel == self._job
 
     # Jobs
 
     def run(self, job: Message) -> Message:
         """One call of the Data API, from its first statement to its commit."""
-        self._canceled, self._brought = False, job.get("brought")
+        self._job, self._brought = job["id"], job.get("brought")
         part = 0
         session: Session | None = None
         try:
@@ -132,6 +137,8 @@ class Engine:
             for part, sql in enumerate(job["sqls"]):
                 if part == 0 or job["mode"] == "AUTO_COMMIT":
                     self._begin(session)
+                if self._canceled:
+                    raise duckdb.InterruptException("canceled")
                 self.send({"event": "started", "part": part, "pid": os.getpid()})
                 self._part(session, job, part, sql)
                 if job["mode"] == "AUTO_COMMIT" and not session.explicit:
@@ -396,12 +403,15 @@ def _field(value: Any, kind: Type) -> dict[str, Any]:
         return {"stringValue": format(value, "f")}
     if isinstance(value, datetime):
         return {"stringValue": shown(value)}
+    if kind.name == "bpchar":
+        value += " " * (kind.length - len(value.encode()))
     return {"stringValue": value.isoformat() if isinstance(value, date) else str(value)}
 
 
 def shown(value: datetime) -> str:
     """A timestamp as Redshift prints it."""
-    return value.strftime("%Y-%m-%d %H:%M:%S") + (f".{value.microsecond:06}".rstrip("0") if value.microsecond else "")
+    text = value.replace(tzinfo=None).isoformat(" ")
+    return (text.rstrip("0") if value.microsecond else text) + ("+00" if value.tzinfo else "")
 
 
 _SPOKEN = (
@@ -450,7 +460,7 @@ def main() -> None:
             message = orjson.loads(source.read(struct.unpack(">I", head)[0]))
             if message["do"] == "cancel":
                 if engine:
-                    engine[0].cancel()
+                    engine[0].cancel(message["id"])
             else:
                 (answers if message["do"] == "answer" else jobs).put(message)
         os._exit(0)  # the lab is gone

@@ -27,7 +27,7 @@ from typing import Any
 import duckdb
 
 from .catalog import Column, Relation
-from .sqltypes import SqlError, Type, refuse
+from .sqltypes import SqlError, Type, quoted, refuse
 
 _NOT_HERE = (
     "lzop avro orc shapefile ssh fixedwidth readratio encrypted access_key_id secret_access_key "
@@ -304,7 +304,7 @@ def _fast(
         fields = ", ".join(f"{_quote(name)}: 'VARCHAR'" for name in dict.fromkeys(names.values()))
         source = f"read_json([{listed}], format='unstructured', columns={{{fields}}}, maximum_object_size=4194304)"
         objects = f"read_json_objects([{listed}], format='unstructured', maximum_object_size=4194304)"
-        texts = {column: _identifier(name) for column, name in names.items()}
+        texts = {column: quoted(name) for column, name in names.items()}
         try:
             doubt = connection.execute(
                 f"SELECT 1 FROM {objects} WHERE json_type(json) <> 'OBJECT' OR regexp_matches(json, ?) LIMIT 1",
@@ -358,13 +358,9 @@ def _quote(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _identifier(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
 def _convert(load: Load, source: str, texts: dict[str, str], connection: duckdb.DuckDBPyConnection) -> bool:
     """Fills the stage from a reader; False when a field is not what its column takes."""
-    fields = ", ".join(f"{_field(load, c, texts[c.name])} AS {_identifier(c.name)}" for c in load.columns)
+    fields = ", ".join(f"{_field(load, c, texts[c.name])} AS {quoted(c.name)}" for c in load.columns)
     try:
         connection.execute(f"CREATE OR REPLACE TABLE stage.main.loaded AS SELECT {fields} FROM {source}")
     except duckdb.InterruptException:
@@ -803,12 +799,12 @@ def _parquet(load: Load, local: list[tuple[str, Path]], connection: duckdb.DuckD
             )
     fields = []
     for (name, *_), column in zip(described, load.columns, strict=True):
-        value = _identifier(name)
+        value = quoted(name)
         if column.type.name in ("varchar", "bpchar"):
             fits = f"strlen({value}) <= {column.type.length} OR {value} IS NULL"
             value = f"CASE WHEN {fits} THEN {value} ELSE error('The length of the data column {column.name} is longer "
             value += f"than the length defined in the table. Table: {column.type.length}') END"
-        fields.append(f"CAST({_not_null(column, value)} AS {column.type.engine}) AS {_identifier(column.name)}")
+        fields.append(f"CAST({_not_null(column, value)} AS {column.type.engine}) AS {quoted(column.name)}")
     try:
         connection.execute(
             f"CREATE OR REPLACE TABLE stage.main.loaded AS SELECT {', '.join(fields)} FROM read_parquet([{listed}])"
@@ -867,7 +863,7 @@ def unload(
     with tempfile.TemporaryDirectory(prefix="unload-") as folder:
         groups: list[tuple[str, str]] = [("", "true")]
         if partition:
-            listed = ", ".join(map(_identifier, partition))
+            listed = ", ".join(map(quoted, partition))
             groups = []
             for values in connection.execute(
                 f"SELECT DISTINCT {listed} FROM stage.main.unloaded ORDER BY ALL"
@@ -877,8 +873,7 @@ def unload(
                     for n, v in zip(partition, values, strict=True)
                 )
                 same = " AND ".join(
-                    f"{_identifier(n)} IS NOT DISTINCT FROM {_literal(v)}"
-                    for n, v in zip(partition, values, strict=True)
+                    f"{quoted(n)} IS NOT DISTINCT FROM {_literal(v)}" for n, v in zip(partition, values, strict=True)
                 )
                 groups.append((("" if prefix.endswith("/") or not prefix else "/") + place + "/", same))
         parts = 1 if options.get("parallel") in ("off", "false") else slices
@@ -911,7 +906,7 @@ def _literal(value: Any) -> str:
 
 
 def _unloaded(name: str, kind: Type, form: str) -> str:
-    value = _identifier(name)
+    value = quoted(name)
     if form != "parquet" and kind.name == "bool":
         return f"CASE {value} WHEN true THEN 't' WHEN false THEN 'f' END AS {value}"
     return value

@@ -14,6 +14,11 @@ class SqlError(Exception):
     """What Redshift answers to a statement; the message is all there is of it (`Error` in the Data API)."""
 
 
+def quoted(name: str) -> str:
+    """A name as DuckDB reads it, whatever it holds."""
+    return '"' + name.replace('"', '""') + '"'
+
+
 def refuse(what: str) -> SqlError:
     """The error for what Redshift has and this warehouse does not."""
     return SqlError(f"The local warehouse does not have {what}.")

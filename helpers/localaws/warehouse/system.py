@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .catalog import Catalog, Relation
-from .sqltypes import Type, parse_type
+from .sqltypes import Type, parse_type, quoted
 
 BLOCK = 1024 * 1024  # bytes: https://docs.aws.amazon.com/redshift/latest/dg/c_columnar_storage_disk_mem_mgmnt.html
 _DATABASE = "current"
@@ -79,7 +79,9 @@ def slice_of(relation: Relation, slices: int) -> str:
     Redshift does not tell its hash; equal values meet on one slice, as there, and NULLs too.
     """
     if relation.distkey:
-        return f'CAST(coalesce(hash("{relation.distkey}"), 0) % {slices} AS INTEGER)'
+        key = quoted(relation.distkey)
+        key = f"rs_bare({key})" if relation.column(relation.distkey).type.is_text else key
+        return f"CAST(coalesce(hash({key}), 0) % {slices} AS INTEGER)"
     return f"CAST(rowid % {slices} AS INTEGER)"
 
 
@@ -102,7 +104,7 @@ def _bytes(catalog: Catalog, relation: Relation) -> list[float]:
     if not relation.columns:
         return []
     texts = ", ".join(
-        f'coalesce(avg(strlen("{c.name}")), 0) + 4' if c.type.is_text else str(_WIDTH.get(c.type.name, 16))
+        f"coalesce(avg(strlen({quoted(c.name)})), 0) + 4" if c.type.is_text else str(_WIDTH.get(c.type.name, 16))
         for c in relation.columns
     )
     found = catalog.connection.execute(f"SELECT {texts} FROM {relation.engine_name}").fetchall()[0]
@@ -150,8 +152,8 @@ def blocks(
     spot = slice_of(relation, settings["slices"])
     if "ALL" in relation.diststyle:
         spot = f"unnest(range(0, {settings['slices']}, {settings['slices'] // settings['nodes']}))::INTEGER"
-    order = ", ".join(f'"{k}"' for k in relation.sortkeys) or "rowid"
-    value = f'"{column.name}"'
+    order = ", ".join(quoted(k) for k in relation.sortkeys) or "rowid"
+    value = quoted(column.name)
     if column.type.name == "date":
         value = f"date_diff('day', DATE '2000-01-01', {value})"
     elif column.type.name in ("timestamp", "timestamptz"):

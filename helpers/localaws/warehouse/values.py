@@ -87,10 +87,6 @@ def quote(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def name(text: str) -> str:
-    return '"' + text.replace('"', '""') + '"'
-
-
 NULL = Typed("NULL", UNKNOWN, True)
 
 
