@@ -11,10 +11,16 @@ import gzip
 import io
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import duckdb
 import pytest
 from warehouse_lab import BUCKET, Warehouse, warehouse
+
+from helpers.localaws.warehouse import loading
+from helpers.localaws.warehouse.catalog import Column, Relation
+from helpers.localaws.warehouse.sqltypes import SqlError, parse_type
+from helpers.localaws.warehouse.values import MACROS
 
 LOAD_FAILED = "ERROR: Load into table '{}' failed.  Check 'stl_load_errors' system table for details."
 COLUMNS = "(a INT, b VARCHAR(5), c DECIMAL(8,2), d TIMESTAMP)"
@@ -318,3 +324,84 @@ def test_unload_as_parquet_and_by_partition(w: Warehouse) -> None:
         rows = connection.execute(f"SELECT a, c FROM '{w.folder}/back.parquet'").fetchall()
         names = [d[0] for d in connection.execute(f"FROM '{w.folder}/back.parquet'").description or ()]
     assert [(a, str(c)) for a, c in rows] == [(1, "2.50")] and names == ["a", "c", "d"]
+
+
+KINDS = ["int", "smallint", "bigint", "decimal(8,2)", "decimal(18,0)", "varchar(5)", "char(4)", "bool", "float", "date"]
+KINDS += ["timestamp"]
+PIECES = [
+    "",
+    " ",
+    "0",
+    "1",
+    "12",
+    "-3",
+    "+4",
+    ".5",
+    "1.",
+    "1.25",
+    "2.555",
+    "-0.005",
+    "1e3",
+    "99999",
+    "2147483648",
+    "x",
+    "é",
+]
+PIECES += [
+    "abcdef",
+    "ab ",
+    "t",
+    "TRUE",
+    "no",
+    "y",
+    "2010-12-01",
+    "2010-2-3",
+    "2010-12-01 08:26:00",
+    "2010-12-01T08:26:00",
+]
+PIECES += [
+    "2010-12-01 08:26:00.123",
+    "12/1/2010 8:26",
+    "\\N",
+    "NaN",
+    "Infinity",
+    "1,5",
+    "'",
+    "0x10",
+    "1_000",
+    "٣",
+    "\t",
+    "null",
+]
+OPTIONS = [{}, {"emptyasnull": ""}, {"blanksasnull": ""}, {"timeformat": "auto", "dateformat": "auto"}, {"roundec": ""}]
+
+
+def test_the_fast_way_and_the_slow_way_agree(tmp_path: Path) -> None:
+    """Every field is loaded by both with the same value, or refused by both: DuckDB's readers must not be laxer."""
+    connection = duckdb.connect()
+    connection.execute("ATTACH ':memory:' AS stage")
+    connection.execute(MACROS)
+    taken = 0
+    for number, kind in enumerate(KINDS):
+        column = Column("c", parse_type(kind))
+        for options in OPTIONS:
+            for piece in PIECES:
+                file = tmp_path / "one.csv"
+                file.write_text('"' + piece.replace('"', '""') + '"\n' if piece != "\\N" else "\\N\n")
+                found = []
+                for slowly in (False, True):
+                    relation = Relation("public", "t", "r", [column], "admin", oid=number)
+                    load = loading.Load(relation, [column], "s3://b/k", {"format": "csv", **options})
+                    try:
+                        if slowly:
+                            loading._slow(load, [("s3://b/k", file)], connection, None, tmp_path)
+                        elif not loading._fast(load, [file], connection, None):
+                            raise SqlError("refused")
+                        found.append(connection.execute("SELECT c FROM stage.main.loaded").fetchall())
+                    except SqlError:
+                        found.append([("refused",)])
+                fast, slow = found
+                # What the fast way gives up is the slow way's to decide; what it takes must be the same.
+                assert fast == slow or fast == [("refused",)], (kind, options, piece, fast, slow)
+                taken += fast == slow
+    assert taken > len(KINDS) * len(OPTIONS) * len(PIECES) * 0.9

@@ -194,6 +194,7 @@ REFUSED = [
     ("SELECT 1/0", "Divide by zero"),
     ("SELECT 2147483647 + 1", "Integer out of range"),
     ("SELECT x.id, id FROM t x, t y", "ambiguous"),
+    ("SELECT s, SUM(q) AS total FROM t GROUP BY s HAVING total > 3", 'column "total" does not exist'),
     ("SELECT * FROM (SELECT 1 AS id, 2 AS id) q", "ambiguous"),
     ("SELECT INTERVAL '1 day'", "intervals as values"),
     ("SELECT 1; SELECT 2", "cannot insert multiple commands into a prepared statement"),

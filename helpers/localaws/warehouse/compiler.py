@@ -319,7 +319,9 @@ class Compiler:
                 scope.aliases[alias] = value
         if not made:
             raise SqlError("a SELECT needs at least one column")
-        having = f" HAVING {self._condition(node.args['having'].this, scope)}" if node.args.get("having") else ""
+        having = ""
+        if tested := node.args.get("having"):
+            having = f" HAVING {self._condition(tested.this, replace(scope, aliases={}))}"
         if qualify := node.args.get("qualify"):
             if not scope.tables:
                 raise SqlError("QUALIFY needs a FROM clause")

@@ -43,8 +43,9 @@ VIEWS: dict[str, View] = {}
 
 def find(schema: str, name: str) -> View | None:
     """The view of that name; they live in pg_catalog, or in information_schema."""
-    view = VIEWS.get(name)
-    return view if view and schema in ("", "pg_catalog", "information_schema") else None
+    if schema == "information_schema":
+        return VIEWS.get({"tables": "svv_tables", "columns": "svv_columns"}.get(name, ""))
+    return VIEWS.get(name) if schema in ("", "pg_catalog") else None
 
 
 def _view(name: str, columns: str) -> Callable[[Any], Any]:
