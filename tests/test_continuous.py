@@ -6,18 +6,24 @@ import datetime as dt
 import json
 import os
 import random
+import threading
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pandas as pd
 import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers.continuous.leases import SHARD_END, Lease, LeaseLost, LeaseTable, Taker
+from helpers.continuous.pictures import beyond_picture, day_picture, lateness_picture, window_picture
+from helpers.continuous.replay import Replay, watch
 from helpers.continuous.seen import ROWS, Chunk, Seen, union
 from helpers.continuous.store import Record, Results, Shard
 from helpers.continuous.windows import (
@@ -31,8 +37,10 @@ from helpers.continuous.windows import (
     sliding,
     tumbling,
 )
+from helpers.continuous.worker import Worker
 from helpers.lab import SAMPLE
-from helpers.rows import read_rows
+from helpers.provision import wait_for
+from helpers.rows import Selection, read_rows
 from tests.continuous_lab import Desk, desk, disordered
 from tests.seeded import SEED, seeded
 
@@ -520,3 +528,180 @@ def test_a_shard_of_its_own_begins_where_its_slower_parent_ended(place: Desk, ap
     child.add(record(1, row(ord("a"), "2010-12-01T10:00:00")))
     child.commit()
     assert Results(place.dynamodb, application).numbers()["duplicates"] == 1, "what its parents have seen"
+
+
+# --- what AWS answers when it is busy
+
+
+class Moody:
+    """A client of boto3 that now and then answers with an error before it does what it is asked."""
+
+    def __init__(self, client: Any, operation: str, errors: list[ClientError | None]) -> None:
+        self._client, self._operation, self.errors = client, operation, errors
+        self.raised: Counter[str] = Counter()
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self._client, name)
+        if name != self._operation:
+            return call
+
+        def moody(**arguments: Any) -> Any:
+            error = self.errors.pop(0) if self.errors else None
+            if error is not None:
+                self.raised[error.response["Error"]["Code"]] += 1
+                raise error
+            return call(**arguments)
+
+        return moody
+
+
+def refusal(code: str, *reasons: str) -> ClientError:
+    details = [{"Code": reason} for reason in reasons]
+    return ClientError({"Error": {"Code": code, "Message": code}, "CancellationReasons": details}, "op")  # type: ignore[typeddict-unknown-key]
+
+
+def test_a_commit_is_tried_again_when_the_tables_are_busy(place: Desk, application: str) -> None:
+    busy = [
+        refusal("TransactionCanceledException", "TransactionConflict", "None"),
+        refusal("TransactionCanceledException", "None", "ThrottlingError"),
+        refusal("ThrottlingException"),
+    ]
+    moody = Moody(place.dynamodb, "transact_write_items", [*busy])
+    ann = LeaseTable(moody, application, "ann")
+    ann.create("a")
+    one = shard(ann, ann.take(ann.all()["a"]))
+    one.add(record(1, row(1)))
+    one.commit()
+    assert sum(moody.raised.values()) == 3
+    assert Results(place.dynamodb, application).totals() == (1, Decimal("5.10"))
+
+
+def test_a_commit_that_is_refused_for_long_gives_the_shard_up(place: Desk, application: str) -> None:
+    """By then another worker may have taken it; and what is wrong with the items themselves is raised as it is."""
+    ann = LeaseTable(
+        Moody(place.dynamodb, "transact_write_items", [refusal("ThrottlingException")] * 99), application, "a"
+    )
+    ann.create("a")
+    one = shard(ann, ann.take(ann.all()["a"]), patience=0.3)
+    one.add(record(1, row(1)))
+    with pytest.raises(LeaseLost):
+        one.commit()
+    wrong = Moody(
+        place.dynamodb, "transact_write_items", [refusal("TransactionCanceledException", "None", "ValidationError")]
+    )
+    bob = LeaseTable(wrong, application, "bob")
+    two = shard(bob, bob.take(bob.all()["a"]))
+    two.add(record(1, row(1)))
+    with pytest.raises(ClientError, match="TransactionCanceledException"):
+        two.commit()
+    assert Results(place.dynamodb, application).records() == 0
+
+
+def test_reads_that_are_throttled_or_came_too_late_are_repeated(place: Desk, application: str) -> None:
+    """A shard may be read five times a second by all its readers together; an iterator lives for five minutes."""
+    stream, rows = application.replace("app", "moody"), list(read_rows(SAMPLE, Selection(first=400)))
+    place.kinesis.create_stream(StreamName=stream, ShardCount=2)
+    place.put(stream, rows)
+    worker = Worker(stream, application, "ann", idle=0.2, failover=2, delay=dt.timedelta(days=400))
+    chance = random.Random(SEED)
+    errors = [
+        chance.choice([refusal("ProvisionedThroughputExceededException"), refusal("ExpiredIteratorException"), None])
+        for _ in range(12)
+    ]
+    worker.kinesis = Moody(worker.kinesis, "get_records", errors)
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    try:
+        results = Results(place.dynamodb, application)
+        wait_for(lambda: results.records() == 400, timeout=60, what="the rows")
+    finally:
+        worker.stopping.set()
+        thread.join()
+    assert results.numbers() == {"rows": 400, "late": 0, "duplicates": 0, "unreadable": 0}
+    print(f"WORKBOOK_SEED={SEED}: {dict(worker.kinesis.raised)}")
+
+
+def test_a_worker_shares_a_shard_with_other_readers(place: Desk, application: str) -> None:
+    """Somebody else reads the one shard far too often, so that both are refused again and again."""
+    stream, rows = application.replace("app", "busy"), list(read_rows(SAMPLE, Selection(first=600)))
+    place.kinesis.create_stream(StreamName=stream, ShardCount=1)
+    place.put(stream, rows)
+    done, refused = threading.Event(), Counter[str]()
+
+    def hammer() -> None:
+        kinesis = boto3.client("kinesis", config=Config(retries={"total_max_attempts": 1}))
+        start = {"StreamName": stream, "ShardId": "shardId-000000000000", "ShardIteratorType": "TRIM_HORIZON"}
+        iterator = kinesis.get_shard_iterator(**start)["ShardIterator"]
+        while not done.wait(0.03):
+            try:
+                kinesis.get_records(ShardIterator=iterator, Limit=1)
+            except ClientError as error:
+                refused[error.response["Error"]["Code"]] += 1
+
+    thread = threading.Thread(target=hammer)
+    thread.start()
+    try:
+        results = Results(place.dynamodb, application)
+        with place.fleet(stream, application, delay=400 * 86_400) as fleet:
+            fleet.start("ann")
+            place.wait(results, 600, fleet)
+    finally:
+        done.set()
+        thread.join()
+    assert refused["ProvisionedThroughputExceededException"] > 10
+    assert results.numbers()["rows"] == 600
+
+
+# --- a day replayed
+
+
+def test_a_replay_puts_every_row_and_stops_when_it_is_told(place: Desk) -> None:
+    place.kinesis.create_stream(StreamName="replayed", ShardCount=1)
+    rows = list(read_rows(SAMPLE, Selection(first=200)))
+    with Replay("replayed", rows, speed=60) as replay:  # nobody watches, so it does not wait
+        wait_for(lambda: replay.done, timeout=30, what="the replay")
+    assert replay.sent == 200
+
+
+def test_a_replay_that_is_watched_keeps_time(place: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JPY_SESSION_NAME", "a notebook")
+    monkeypatch.setenv("WORKBOOK_PROGRESS", "1")
+    place.kinesis.create_stream(StreamName="watched", ShardCount=1)
+    rows = list(read_rows(SAMPLE, Selection(first=200)))
+    with Replay("watched", rows, speed=60) as replay:
+        wait_for(lambda: replay.sent, timeout=30, what="the first rows")
+        assert 0 < replay.sent < 200 and not replay.done, "the next order is hours away"
+    assert replay.done
+
+
+def test_a_replay_tells_its_error(place: Desk) -> None:
+    with pytest.raises(ClientError, match="ResourceNotFoundException"), Replay("nowhere", [row()], 60) as replay:  # type: ignore[list-item]
+        wait_for(lambda: replay.done, timeout=30, what="the replay to fail")
+
+
+def test_what_is_watched_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns = iter([False, False, True])
+    assert watch(lambda: "a picture", until=lambda: next(turns)) == "a picture"
+    with pytest.raises(TimeoutError):
+        watch(lambda: "a picture", until=lambda: False, timeout=0.1)
+
+
+# --- pictures
+
+
+def test_pictures_say_what_they_show() -> None:
+    windows = Windows(MINUTE)
+    for number, when in enumerate(("08:00", "08:05", "08:07", "08:01")):
+        windows.add(read_event(row(number, f"2010-12-01T{when}:00", InvoiceNo=str(number))))
+    changes, day = windows.take(), dt.date(2010, 12, 1)
+    drawn = day_picture(changes.revenue, orders_by_hour(changes.orders), windows.watermark, day)
+    assert drawn.alt == (
+        "Revenue by minute on 2010-12-01: 3 minutes with sales, 15.30 in all, most at 08:00 with 5.10. Orders in the "
+        "last hour, below it: at most 3, from 07:10 to 08:10. The watermark stands at 08:06: 2 minutes are final."
+    )
+    assert day_picture({}, {}, None, day).alt == "Revenue by minute on 2010-12-01: nothing yet."
+    arrivals = [(T("2010-12-01T08:00:00"), None, True), (T("2010-12-01T07:00:00"), T("2010-12-01T07:30:00"), False)]
+    assert "row 2 of 07:00, watermark 07:30, late" in lateness_picture(arrivals).alt
+    assert "09:00 1" in window_picture([T("2010-12-01T09:30:00")], HOUR, SLIDE).alt
+    for name in ("KCL", "Flink", "Spark"):
+        assert name in beyond_picture().alt

@@ -58,9 +58,10 @@ class Worker:
         remember: float = 86_400.0,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
-        settings = Config(retries={"mode": "standard", "total_max_attempts": 5})
-        self.kinesis = boto3.client("kinesis", config=settings)
-        self.leases = LeaseTable(boto3.client("dynamodb", config=settings), application, name)
+        # A read that is refused is repeated here, between the other shards: boto3 would wait, and they with it.
+        few, more = (Config(retries={"mode": "standard", "total_max_attempts": times}) for times in (2, 5))
+        self.kinesis = boto3.client("kinesis", config=few)
+        self.leases = LeaseTable(boto3.client("dynamodb", config=more), application, name)
         self.taker = Taker(name, failover)
         self.stream, self.delay, self.remember = stream, delay, remember
         self.failover, self.idle, self.say = failover, idle, say
