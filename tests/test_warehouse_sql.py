@@ -305,6 +305,7 @@ def test_views_see_with_their_owners_rights(w: Warehouse) -> None:
     assert "must be owner" in w.error("DROP VIEW bi.totals", **reader)
     assert "superuser" in w.error("CREATE USER evil PASSWORD 'Readonly1'", **reader)
     assert w.rows("SELECT table_name FROM svv_tables WHERE table_schema <> 'public'", **reader) == [("totals",)]
+    assert w.rows("SELECT DISTINCT username FROM sys_query_history", **reader) == [("tableau",)]  # its own only
     w.run("REVOKE SELECT ON bi.totals FROM GROUP readers")
     assert w.error("SELECT * FROM bi.totals", **reader) == "ERROR: permission denied for relation totals"
     assert "password authentication failed" in w.error("SELECT 1", DbUser="nobody")

@@ -26,7 +26,7 @@ CREATE TABLE IF NOT EXISTS _rs.grants (kind VARCHAR, object VARCHAR, privilege V
 CREATE TABLE IF NOT EXISTS _rs.load_errors (
     userid INTEGER, slice INTEGER, tbl INTEGER, starttime TIMESTAMP, session INTEGER, query INTEGER, filename VARCHAR,
     line_number BIGINT, colname VARCHAR, type VARCHAR, col_length VARCHAR, position INTEGER, raw_line VARCHAR,
-    raw_field_value VARCHAR, err_code INTEGER, err_reason VARCHAR, table_name VARCHAR);
+    raw_field_value VARCHAR, err_code INTEGER, err_reason VARCHAR, username VARCHAR);
 CREATE TABLE IF NOT EXISTS _rs.queries (
     query_id BIGINT, username VARCHAR, query_type VARCHAR, query_text VARCHAR, status VARCHAR, start_time TIMESTAMP,
     end_time TIMESTAMP, elapsed_time BIGINT, returned_rows BIGINT, error_message VARCHAR, loaded_rows BIGINT);
@@ -158,8 +158,12 @@ class Catalog:
 
     def users(self) -> dict[str, tuple[bool, list[str]]]:
         """Name -> (superuser, groups)."""
-        rows = self.connection.execute("SELECT name, super, groups FROM _rs.users").fetchall()
+        rows = self.connection.execute("SELECT name, super, groups FROM _rs.users ORDER BY rowid").fetchall()
         return {n: (s, g) for n, s, g in rows}
+
+    def user_id(self) -> int:
+        """100 is the admin, as on Redshift."""
+        return 100 + list(self.users()).index(self.user)
 
     def password_fits(self, user: str, password: str) -> bool:
         """Whether this is the user's password (a cluster of a lab: it is kept as it is)."""

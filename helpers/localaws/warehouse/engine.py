@@ -300,10 +300,10 @@ class Engine:
 
     def _load_errors(self, session: Session, load: loading.Load, query: int) -> None:
         beside = self.open(session.database).cursor()
-        now = loading.clock()
+        now, user = loading.clock(), session.catalog.user_id()
         rows = [
-            [100, 0, load.relation.oid, now, os.getpid(), query, e.filename, e.line, e.column, e.type, e.length,
-             e.position, e.raw_line, e.raw_field, e.code, e.reason, load.relation.name]
+            (user, 0, load.relation.oid, now, os.getpid(), query, e.filename, e.line, e.column, e.type, e.length,
+             e.position, e.raw_line, e.raw_field, e.code, e.reason, session.user)
             for e in load.errors[: load.max_errors + 1]
         ]  # fmt: skip
         if rows:  # a column at a time: row by row it would take a millisecond each

@@ -13,6 +13,7 @@ from typing import Any
 
 from .catalog import Catalog, Relation
 from .sqltypes import Type, parse_type, quoted
+from .values import quote
 
 BLOCK = 1024 * 1024  # bytes: https://docs.aws.amazon.com/redshift/latest/dg/c_columnar_storage_disk_mem_mgmnt.html
 _DATABASE = "current"
@@ -29,8 +30,9 @@ class View:
     def table(self, catalog: Catalog, settings: dict[str, Any]) -> str:
         """Fills a temporary table with the view's rows and returns its name."""
         names = ", ".join(f'"{n}" {t.engine}' for n, t in self.columns)
-        if isinstance(self.rows, str):
-            return f"({self.rows})"
+        if isinstance(self.rows, str):  # a user sees what is its own, a superuser all
+            mine = "true" if catalog.is_super else f"username = {quote(catalog.user)}"
+            return f"({self.rows} {'AND' if ' WHERE ' in self.rows else 'WHERE'} {mine})"
         catalog.connection.execute(f"CREATE OR REPLACE TEMP TABLE _system_{self.name} ({names})")
         if found := self.rows(catalog, settings):
             marks = ", ".join("?" * len(self.columns))
