@@ -225,14 +225,6 @@ def api_rows(lab: Lab, outputs: dict[str, str]) -> Iterator[Row]:
             yield from (line for line in answer.json()["Items"] if line["RowId"].startswith(source))
 
 
-def _api_outputs(lab: Lab) -> dict[str, str]:
-    """What 05 published, if its API still stands: notebook 02 makes its API anew when it runs again."""
-    outputs = lab.outputs("05")
-    if outputs["api_id"] != lab.outputs("02")["api_id"]:
-        raise LabError("the API of notebook 05 is gone: run it again")
-    return outputs
-
-
 def stages(lab: Lab, *only: str) -> dict[str, dict[str, Any]]:
     """Rows and revenue (an exact decimal string) of every stage, or of these, if it has run in this lab."""
     readers: dict[str, tuple[str, Callable[[dict[str, str]], Iterator[Row] | Total | None]]] = {
@@ -256,7 +248,7 @@ def stages(lab: Lab, *only: str) -> dict[str, dict[str, Any]]:
         if only and name not in only:
             continue
         try:
-            outputs = _api_outputs(lab) if name == "api" else lab.outputs(stage)
+            outputs = lab.outputs(stage)
         except LabError:
             continue
         if (found := read(outputs)) is None:
