@@ -38,9 +38,14 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module", params=BROKERS)
-def bootstrap(request: pytest.FixtureRequest) -> str:
+def broker_kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def bootstrap(broker_kind: str, request: pytest.FixtureRequest) -> str:
     """The bootstrap servers of the one, then of the other."""
-    if request.param == "genuine":
+    if broker_kind == "genuine":
         return str(request.getfixturevalue("genuine").bootstrap)
     return str(request.getfixturevalue("embedded"))
 

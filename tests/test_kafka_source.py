@@ -25,11 +25,11 @@ from helpers import genuine_kafka
 from helpers.localaws.event_sources import EventSources, Needs, ordered
 from helpers.localaws.kinesis import Kinesis
 from helpers.localaws.types import AwsError, Invocation
-from tests.kafka_brokers import bootstrap, committed, embedded, genuine, is_genuine, make_topic, produce
+from tests.kafka_brokers import bootstrap, broker_kind, committed, embedded, genuine, is_genuine, make_topic, produce
 from tests.seeded import SEED, SOAK
 from tests.test_event_sources import FAILED, FUNCTION, OK, QUEUE, REGION, ROLE, Answer, Event
 
-__all__ = ["bootstrap", "embedded", "genuine"]
+__all__ = ["bootstrap", "broker_kind", "embedded", "genuine"]
 CLUSTER = "arn:aws:kafka:us-east-1:123456789012:cluster/w/4f1ac3b4-6fd5-421d-8d13-c8355681acef-11"
 PROVISIONED = {"ProvisionedPollerConfig": {"MinimumPollers": 1}}
 

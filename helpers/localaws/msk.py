@@ -258,7 +258,7 @@ class Msk:
 
         def ask() -> Any:
             admin = KafkaAdminClient(
-                bootstrap_servers=cluster.bootstrap, request_timeout_ms=10_000, **client_settings()
+                bootstrap_servers=cluster.bootstrap, bootstrap_timeout_ms=5_000, **client_settings()
             )
             try:
                 return question(admin)

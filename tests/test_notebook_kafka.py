@@ -1,0 +1,109 @@
+"""What is special to notebook 09, on the lab's own broker and on a genuine Apache Kafka: its exercises, a second run
+with their solutions, and the clean-up."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import papermill
+import pytest
+
+import helpers.lab
+from helpers import reconcile
+from helpers.checks import grade
+from helpers.inventory import inventory, refuse_foreign
+from helpers.lab import Lab, LabError, open_lab
+from helpers.localaws import server
+from tests.kafka_brokers import bootstrap, broker_kind, embedded, genuine
+
+__all__ = ["bootstrap", "broker_kind", "embedded", "genuine"]
+NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory, broker_kind: str, request: pytest.FixtureRequest) -> Iterator[Lab]:
+    """A lab in which notebook 09 has run; the second time on the genuine broker."""
+    folder = tmp_path_factory.mktemp("kafka") / "lab"
+    before, opened = dict(os.environ), helpers.lab._opened
+    helpers.lab._opened = None
+    os.environ |= {"WORKBOOK_LAB": str(folder), "WORKBOOK_PROGRESS": "0", "WORKBOOK_IDLE_EXIT": "600"}
+    if broker_kind == "genuine":
+        os.environ["KAFKA_BOOTSTRAP_SERVERS"] = str(request.getfixturevalue("genuine").bootstrap)
+    try:
+        opened_lab = open_lab()
+        opened_lab.require("02", "09", csv="", rows=300)
+        yield opened_lab
+    finally:
+        server.stop(folder)
+        helpers.lab._opened = opened
+        os.environ.clear()
+        os.environ.update(before)
+        boto3.DEFAULT_SESSION = None
+
+
+def said(number: str, answer: Any) -> str:
+    return str(grade(number, answer))
+
+
+def test_the_stages_agree(lab: Lab, broker_kind: str) -> None:
+    outputs, stages = lab.outputs("09"), reconcile.stages(lab)
+    assert (outputs["bootstrap"] == os.environ.get("KAFKA_BOOTSTRAP_SERVERS")) == (broker_kind == "genuine")
+    assert {name: stages[name] for name in ("kafka", "kafka_raw_storage", "kafka_dynamodb")} == dict.fromkeys(
+        ("kafka", "kafka_raw_storage", "kafka_dynamodb"), stages["client"]
+    )
+    assert stages["client"]["rows"] == 300
+
+
+def test_other_numbers_than_the_cancellations_get_their_hint(lab: Lab) -> None:
+    outputs = lab.outputs("09")
+    rows = list(reconcile.topic_rows(lab.kafka(outputs["bootstrap"]), outputs["topic"]))
+    cancelled = [row for row in rows if row["InvoiceNo"].startswith("C")]
+    assert said("09-1", len(cancelled)).startswith("Right")
+    assert "another number" in said("09-1", 10_000) and "not a str" in said("09-1", "3")
+    assert "an invoice has several rows" in said("09-1", len({row["InvoiceNo"] for row in cancelled}))
+    negative = len([row for row in rows if row["Quantity"] < 0])
+    assert "negative Quantity" in said("09-1", negative)
+
+
+def test_a_trigger_that_was_not_changed_so_gets_its_hint(lab: Lab) -> None:
+    functions, outputs = boto3.client("lambda"), lab.outputs("09")
+    assert "the batch size is 10,000 records and the window 1 seconds" in said("09-2", "done")
+    functions.update_event_source_mapping(UUID=outputs["to_s3"], BatchSize=2_000, MaximumBatchingWindowInSeconds=5)
+    assert said("09-2", "done").startswith("Right")
+    functions.update_event_source_mapping(UUID=outputs["to_s3"], Enabled=False)
+    assert "it is disabled" in said("09-2", "done")
+    wanted = {"EventSourceArn": outputs["cluster"], "Topics": ["other"], "StartingPosition": "TRIM_HORIZON"}
+    second = functions.create_event_source_mapping(FunctionName="kafka-to-s3", Enabled=False, **wanted)["UUID"]
+    assert "has 2 triggers now" in said("09-2", "done")
+    functions.delete_event_source_mapping(UUID=second)
+
+
+def test_how_many_members_wait(lab: Lab) -> None:
+    assert said("09-3", 2).startswith("Right")
+    assert "never shared by two" in said("09-3", 0) and "compare" in said("09-3", 4)
+
+
+def test_what_the_notebook_did_not_make_is_not_touched(lab: Lab) -> None:
+    refuse_foreign("09", kafka_clusters=["workbook"], functions=["kafka-to-s3"], tables=["KafkaInvoices"])
+    with pytest.raises(LabError, match="Kafka cluster workbook that notebook 10 did not make"):
+        refuse_foreign("10", kafka_clusters=["workbook"])
+
+
+def test_a_second_run_with_the_solutions_and_the_clean_up(lab: Lab) -> None:
+    """Last in this file: nothing of the notebook is left. Its cells themselves assert that all stages agree."""
+    name = "09-kafka-buffer.ipynb"
+    settings = {"solutions": True, "cleanup": True, "rows": 300}
+    papermill.execute_notebook(
+        str(NOTEBOOKS / name), None, settings, kernel_name="python3", progress_bar=False, cwd=str(NOTEBOOKS)
+    )
+    left = {
+        kind: [n for n in names if "afka" in n or n in ("workbook", "/workbook/09")]
+        for kind, names in inventory().items()
+    }
+    assert {kind: names for kind, names in left.items() if names} == {}
+    rest = boto3.client("apigateway").get_resources(restApiId=lab.outputs("02")["api_id"])["items"]
+    assert sorted(resource["path"] for resource in rest) == ["/", "/hello"]
