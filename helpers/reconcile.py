@@ -225,6 +225,11 @@ def api_rows(lab: Lab, outputs: dict[str, str]) -> Iterator[Row]:
             yield from (line for line in answer.json()["Items"] if line["RowId"].startswith(source))
 
 
+def _plain(revenue: Decimal) -> str:
+    """The number as text, the same whatever its store pads it with: 970.49, also of 970.490."""
+    return format(revenue.normalize(), "f")
+
+
 def stages(lab: Lab, *only: str) -> dict[str, dict[str, Any]]:
     """Rows and revenue (an exact decimal string) of every stage, or of these, if it has run in this lab."""
     readers: dict[str, tuple[str, Callable[[dict[str, str]], Iterator[Row] | Total | None]]] = {
@@ -254,7 +259,7 @@ def stages(lab: Lab, *only: str) -> dict[str, dict[str, Any]]:
         if (found := read(outputs)) is None:
             continue
         counted = found if isinstance(found, Total) else tally(found)
-        result[name] = {"rows": counted.rows, "revenue": format(counted.revenue, "f")}
+        result[name] = {"rows": counted.rows, "revenue": _plain(counted.revenue)}
     if only and "continuous" not in only:
         return result
     try:
@@ -262,5 +267,5 @@ def stages(lab: Lab, *only: str) -> dict[str, dict[str, Any]]:
     except LabError:
         return result
     rows, revenue = Results(boto3.client("dynamodb"), application).totals()
-    result["continuous"] = {"rows": rows, "revenue": format(revenue, "f")}  # the windows hold sums, not rows
+    result["continuous"] = {"rows": rows, "revenue": _plain(revenue)}  # the windows hold sums, not rows
     return result

@@ -40,7 +40,7 @@ def returns_by_month(answer: object) -> str:
     if missing := {"year", "month", "returned"} - set(found.columns):
         raise Wrong(f"bi.returns_by_month has no column {', '.join(sorted(missing))}.")
     right, given = _sums(wanted), _sums(found)
-    if given == {place: -value for place, value in right.items()}:
+    if given != right and given == {place: -value for place, value in right.items()}:
         raise Wrong("the amounts are negative; wanted is what came back as a positive sum.")
     if len(found) > len(given):
         raise Wrong("a month is there more than once: GROUP BY year, month.")
