@@ -15,10 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import psutil
 import pytest
 from botocore.exceptions import ClientError
 from seeded import SEED, SOAK
 from warehouse_lab import ENDED, Warehouse, warehouse
+
+from helpers.localaws import server
 
 
 @pytest.fixture(scope="module")
@@ -272,6 +275,16 @@ def test_the_engine_starts_with_the_first_statement_only(tmp_path: Path) -> None
         engine = made.engine()
         assert engine is not None
     assert not engine.is_running() and not (tmp_path / "lab" / "warehouse").exists()
+
+
+def test_the_engine_ends_with_its_lab(tmp_path: Path) -> None:
+    with warehouse(tmp_path / "lab") as made:
+        assert made.one("SELECT 1") == 1
+        engine, info = made.engine(), server.find(tmp_path / "lab")
+        assert engine is not None and info is not None
+        psutil.Process(info.pid).kill()
+        engine.wait(30)
+        assert not engine.is_running()
 
 
 def killed(w: Warehouse, sql: str, after: float) -> bool:

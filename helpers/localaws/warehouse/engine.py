@@ -32,6 +32,7 @@ from .sqltypes import SqlError, Type, refuse
 from .values import MACROS
 
 PAGE = 1000  # rows of a page of a result
+MAX_RESULT = 500 * 2**20  # bytes: https://docs.aws.amazon.com/redshift/latest/mgmt/data-api.html
 
 
 @dataclass
@@ -379,6 +380,8 @@ def _write_pages(result: Result, folder: Path, part: int) -> tuple[int, int, int
         if len(page) == PAGE:
             size += _write_page(page, folder / f"{part}-{pages}.json")
             pages, page = pages + 1, []
+            if size > MAX_RESULT:
+                raise SqlError("The size of the result exceeds the limit of 500 MB")
     if page:
         size += _write_page(page, folder / f"{part}-{pages}.json")
         pages += 1
