@@ -539,6 +539,13 @@ def _api(ground: _Ground) -> dict[str, Any]:
         boto3.setup_default_session()
 
 
+def _kafka(ground: _Ground) -> dict[str, Any]:
+    from . import bench_kafka
+
+    total = sum(1 for _ in read_rows(ground.csv, on_refused=lambda _: None))
+    return {"kafka": bench_kafka.measure(ground.csv, min(total, 2_000 if ground.quick else total))}
+
+
 GROUPS: dict[str, Callable[[_Ground], dict[str, Any]]] = {
     "batches": _batches,
     "rows": _rows,
@@ -548,6 +555,7 @@ GROUPS: dict[str, Callable[[_Ground], dict[str, Any]]] = {
     "start": _start,
     "transactions": _transactions,
     "api": _api,
+    "kafka": _kafka,
     "peer": _against_the_peer,
 }
 

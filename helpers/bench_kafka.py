@@ -1,13 +1,12 @@
 """The same rows through the platform's buffers: Kinesis, the lab's own broker, and a genuine Apache Kafka.
 
-Part of `make bench`; `python -m helpers.bench_kafka --csv FILE` measures this alone and keeps the rest of
-data/bench.json. Rows go through the API in batches of 500 over 4 connections, with the triggers switched off; then the
-trigger of the writer into S3 is switched on. So the way in and the way out have the machine to themselves.
+`workbook bench --only kafka --csv FILE` measures it. Rows go through the API in batches of 500 over 4 connections, with
+the triggers switched off; then the trigger of the writer into S3 is switched on. So the way in and the way out have the
+machine to themselves.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
 import os
@@ -21,9 +20,8 @@ from typing import Any
 import boto3
 
 from . import genuine_kafka, reconcile
-from .bench import TARGET
 from .client import send
-from .lab import lab_folder, open_lab
+from .lab import open_lab
 from .localaws import server
 from .rows import Selection, read_rows, source_name, to_json
 
@@ -138,26 +136,3 @@ def measure(csv: Path, rows: int, *, dynamodb: bool = False) -> dict[str, Any]:
         results[kind] = through(kind, csv, rows, dynamodb=dynamodb)
         print(json.dumps(results[kind]), flush=True)
     return results
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m helpers.bench_kafka", description=__doc__)
-    parser.add_argument("--csv", type=Path, required=True, help="the file to send")
-    parser.add_argument("--rows", type=int, default=0, help="how many rows of it (default: all)")
-    parser.add_argument("--dynamodb", action="store_true", help="into DynamoDB too: some minutes more")
-    parser.add_argument("--dry", action="store_true", help="write nothing")
-    options = parser.parse_args()
-    csv = options.csv.resolve()
-    rows = options.rows or sum(1 for _ in read_rows(csv, on_refused=lambda _: None))
-    before = lab_folder()
-    results = measure(csv, rows, dynamodb=options.dynamodb)
-    os.environ["WORKBOOK_LAB"] = str(before)
-    if not options.dry:
-        kept = json.loads(TARGET.read_text())
-        TARGET.write_text(json.dumps({**kept, "kafka": results}, indent=2) + "\n")
-        print(f"Written to {TARGET}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
