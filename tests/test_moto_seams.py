@@ -1092,6 +1092,26 @@ def test_queries_scans_and_indexes_find_what_a_dict_would(moto: app.Moto, do: Do
     check()
 
 
+def test_a_new_index_leaves_the_others_as_they_are(do: Do) -> None:
+    """moto kept the types of the new index's attributes only; an item with another index's key was then refused."""
+    indexed_table(do)
+    made = {
+        "IndexName": "j",
+        "KeySchema": [{"AttributeName": "s", "KeyType": "HASH"}],
+        "Projection": {"ProjectionType": "ALL"},
+    }
+    one = [{"AttributeName": "s", "AttributeType": "S"}]
+    for update, kept in (({"Create": made}, {"a", "n", "g", "h", "s"}), ({"Delete": {"IndexName": "j"}}, set("angh"))):
+        definitions = {"AttributeDefinitions": one} if "Create" in update else {}
+        do("dynamodb", "UpdateTable", TableName="t", GlobalSecondaryIndexUpdates=[update], **definitions)
+        described = do("dynamodb", "DescribeTable", TableName="t")["Table"]["AttributeDefinitions"]
+        assert {a["AttributeName"] for a in described} == kept
+        item = {"a": {"S": "x"}, "n": {"N": "1"}, "g": {"S": "y"}, "h": {"S": "z"}, "s": {"S": "s"}}
+        do("dynamodb", "TransactWriteItems", TransactItems=[{"Put": {"TableName": "t", "Item": item}}])
+        change = {"UpdateExpression": "SET c = :c", "ExpressionAttributeValues": {":c": {"S": "c"}}}
+        do("dynamodb", "UpdateItem", TableName="t", Key={"a": {"S": "x"}, "n": {"N": "1"}}, **change)
+
+
 def test_an_index_that_is_made_later_knows_the_items_that_are_there(do: Do) -> None:
     table(do)
     for a in "xyz":

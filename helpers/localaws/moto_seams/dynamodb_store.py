@@ -209,7 +209,7 @@ def install() -> None:
     value_class, item_class, attributes = values.DynamoType, values.Item, values.LimitedSizeDict
     handler: Any = responses.DynamoHandler
     update_parser: Any = vars(expressions)["UpdateExpressionParser"]
-    update = models.DynamoDBBackend.update_item
+    update, retable = models.DynamoDBBackend.update_item, models.DynamoDBBackend.update_table
     copy_value, project = value_class.__deepcopy__, item_class.project
     put, delete, query, scan, all_items = (
         table_class.put_item, table_class.delete_item, table_class.query, table_class.scan, table_class.all_items,
@@ -318,6 +318,18 @@ def install() -> None:
                 return made
         return update(self, table_name, key, update_expression, *args, **rest)
 
+    def update_table(self: Any, name: str, attr_definitions: Any, *args: Any, **rest: Any) -> Any:
+        """A new index comes with its own attributes' types; moto would forget those of all others.
+
+        https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_UpdateTable.html
+        """
+        before = self.get_table(name).attr
+        table: Any = retable(self, name, attr_definitions, *args, **rest)
+        keys = {key["AttributeName"] for part in (table, *table.all_indexes()) for key in part.schema}
+        types = {a["AttributeName"]: a for a in (*before, *(attr_definitions or ())) if a["AttributeName"] in keys}
+        table.attr = list(types.values())
+        return table
+
     def get_item(self: Any, hash_key: Any, range_key: Any = None, projection_expression: Any = None) -> Any:
         """moto's would make a partition of every key that is asked for."""
         if self.has_range_key and not range_key:
@@ -397,7 +409,7 @@ def install() -> None:
                 "scan": scanned, "has_idx_items": has_idx_items, "sorted_items": sorted_items, "all_items": looked_up,
             },
         ),
-        (models.DynamoDBBackend, {"update_item": update_item}),
+        (models.DynamoDBBackend, {"update_item": update_item, "update_table": update_table}),
         (handler, {"parse_parameters": parameters, "serialized": answered}),
         (responses, {"create_condition_expression_parser": create_condition_expression_parser}),
         (responses, {"dynamo_to_dict": as_dict}),
