@@ -16,7 +16,7 @@ from platform_lab import Platform, platform, wait_until
 from seeded import SOAK
 
 from helpers import reconcile
-from helpers.rows import read_rows
+from helpers.rows import read_rows, source_name
 
 REAL = os.environ.get("ONLINE_RETAIL_CSV")
 
@@ -121,7 +121,7 @@ def test_every_line_of_the_real_file_once_and_again_after_all_came_twice(tmp_pat
                 "customers' lines": len(known),
                 "customers' revenue": sum((r["Quantity"] * Decimal(r["UnitPrice"]) for r in known), Decimal(0)),
             }
-            kept = reconcile.tally(reconcile.table_rows(invoices, csv.name.split(".")[0]))
+            kept = reconcile.tally(reconcile.table_rows(invoices, source_name(csv)))
             assert (kept.rows, kept.revenue, kept.duplicates) == (len(rows), revenue, 0)
             print(f"{kept.rows} lines, {len({row['InvoiceNo'] for row in rows})} invoices, revenue {kept.revenue}")
             del rows, known, kept
