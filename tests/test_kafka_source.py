@@ -610,6 +610,24 @@ def test_the_offset_lag_is_measured(bootstrap: str) -> None:
     run(test())
 
 
+def test_a_slow_function_gets_everything_that_was_read_ahead(bootstrap: str) -> None:
+    async def test() -> None:
+        lab, taken = Lab(bootstrap, 2), [0]
+
+        async def play(event: Event) -> Answer:
+            await asyncio.sleep(0.002)
+            taken[0] += len(values(event))
+            return OK
+
+        lab.play = play
+        lab.put(*(f"{n % 97}/{n}" for n in range(40_000)))
+        await lab.map(BatchSize=200)
+        await lab.until(lambda: taken[0] == 40_000)
+        await lab.sources.close()
+
+    run(test())
+
+
 def test_reading_does_not_hold_up_the_loop(bootstrap: str) -> None:
     """100,000 records pass while the loop answers others: half of its turns come within some milliseconds."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from helpers.checks import grade
 from helpers.inventory import inventory, refuse_foreign
 from helpers.lab import Lab, LabError, open_lab
 from helpers.localaws import server
+from helpers.provision import wait_for
 from tests.kafka_brokers import bootstrap, broker_kind, embedded, genuine
 
 __all__ = ["bootstrap", "broker_kind", "embedded", "genuine"]
@@ -77,6 +79,8 @@ def test_a_trigger_that_was_not_changed_so_gets_its_hint(lab: Lab) -> None:
     functions.update_event_source_mapping(UUID=outputs["to_s3"], BatchSize=2_000, MaximumBatchingWindowInSeconds=5)
     assert said("09-2", "done").startswith("Right")
     functions.update_event_source_mapping(UUID=outputs["to_s3"], Enabled=False)
+    state = partial(functions.get_event_source_mapping, UUID=outputs["to_s3"])
+    wait_for(lambda: state()["State"] == "Disabled", timeout=30, what="the trigger to be disabled")
     assert "it is disabled" in said("09-2", "done")
     wanted = {"EventSourceArn": outputs["cluster"], "Topics": ["other"], "StartingPosition": "TRIM_HORIZON"}
     second = functions.create_event_source_mapping(FunctionName="kafka-to-s3", Enabled=False, **wanted)["UUID"]
