@@ -67,7 +67,8 @@ class Clock:
         request = AWSRequest(method, f"{self.endpoint}/_aws/clock", data=json.dumps(body))
         session = boto3.Session()
         SigV4Auth(session.get_credentials(), "events", session.region_name).add_auth(request)
-        answer = urllib3.request(method, request.url, body=request.data, headers=dict(request.headers), retries=False)
+        sent = {"body": request.data, "headers": dict(request.headers), "retries": False, "timeout": 3600.0}
+        answer = urllib3.request(method, request.url, **sent)
         if answer.status != 200:
             raise LabError(f"the clock was not moved: {answer.data.decode()}")
         told: dict[str, Any] = answer.json()

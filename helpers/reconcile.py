@@ -230,6 +230,12 @@ def _plain(revenue: Decimal) -> str:
     return format(revenue.normalize(), "f")
 
 
+def of_source(rows: Iterator[Row], lab: Lab) -> Iterator[Row]:
+    """Those of the client's own file: a batch also holds rows of tills and of whoever came late."""
+    source = f"{source_name(lab.outputs('02')['csv'])}:"
+    return (row for row in rows if row["RowId"].startswith(source))
+
+
 def stages(lab: Lab, *only: str) -> dict[str, dict[str, Any]]:
     """Rows and revenue (an exact decimal string) of every stage, or of these, if it has run in this lab."""
     readers: dict[str, tuple[str, Callable[[dict[str, str]], Iterator[Row] | Total | None]]] = {
@@ -249,6 +255,7 @@ def stages(lab: Lab, *only: str) -> dict[str, dict[str, Any]]:
         "kafka_raw_storage": ("09", lambda o: object_rows(o["bucket"], o["prefix"])),
         "kafka_dynamodb": ("09", lambda o: table_rows(o["invoices_table"], source_name(lab.outputs("02")["csv"]))),
     }
+    readers["batch"] = ("08", lambda o: of_source(object_rows(o["bucket"], o["prefix"]), lab))
     result = {}
     for name, (stage, read) in readers.items():
         if only and name not in only:
