@@ -12,11 +12,16 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from helpers.batch import CommandError
 from helpers.lab import lab_folder, open_lab
 from helpers.localaws import server
+
+if TYPE_CHECKING:
+    from helpers import runner
 
 # Seconds without a call until a batch command's lab ends: its run was killed. A learner's lab never ends so.
 IDLE_EXIT = 900.0
@@ -115,7 +120,18 @@ def run(options: argparse.Namespace) -> int:
             raise runner.RunError(f"parameter {name} is given twice")
         given[name] = value
     only = [name for name in options.only.split(",") if name.strip()]
-    planned = runner.plan(runner.find_notebooks(only, runner.NOTEBOOKS), given)
+    notebooks = runner.find_notebooks(only, runner.NOTEBOOKS)
+    if options.grid:
+        rows = runner.grid_rows(Path(options.grid), given)
+        plans = [runner.plan(notebooks, row) for row in rows]  # all of them are checked before the first one runs
+        return runner.run_grid(rows, [partial(_run, *each) for each in zip(plans, rows, strict=True)])
+    return _run(runner.plan(notebooks, given), given).exit_code
+
+
+def _run(planned: Sequence[runner.Planned], given: dict[str, str]) -> runner.Result:
+    """One run in a lab of its own."""
+    from helpers import runner
+
     target = given.get("target", "local")
     local = target == "local"
     values = {name: value for notebook in planned for name, value in notebook.parameters.items()}
@@ -136,7 +152,7 @@ def run(options: argparse.Namespace) -> int:
         stop_lab=server.stop,
         read_stages=None if values.get("cleanup") else read_stages,
         runs=runner.RUNS,
-    ).exit_code
+    )
 
 
 def kafka(options: argparse.Namespace) -> int:
@@ -180,6 +196,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--rows", metavar="N", help="how many rows of it (default: all)")
     sub.add_argument("--target", help="local, aws or an http:// address (default: local)")
     sub.add_argument("--only", default="", metavar="02,03", help="these notebooks (default: every one)")
+    sub.add_argument("--grid", metavar="FILE", help="a CSV of parameters: a run for each of its rows")
     sub.add_argument(
         "-p", "--parameter", action="append", default=[], metavar="NAME=VALUE", help="any declared parameter"
     )

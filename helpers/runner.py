@@ -10,6 +10,7 @@ against what the notebooks declare before anything runs.
 from __future__ import annotations
 
 import ast
+import csv
 import datetime as dt
 import json
 import logging
@@ -244,6 +245,56 @@ def run(
     _write(result, [notebook.path.stem for notebook in planned], runs)
     _print_closing(result)
     return result
+
+
+def grid_rows(path: Path, given: Mapping[str, str]) -> list[dict[str, str]]:
+    """The parameters of each run: a row of the CSV file, whose header names them, over what is given for all of them.
+
+    RunError when there are none, a row has another number of values, or a parameter is given twice.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            header, *lines = [line for line in csv.reader(file, skipinitialspace=True) if line] or [[]]
+    except (OSError, ValueError, csv.Error) as error:
+        raise RunError(f"{path}: cannot be read as CSV: {one_line(error)}") from None
+    names = [name.strip() for name in header]
+    if not lines:
+        raise RunError(f"{path}: give a header with the parameters' names, and a row of values for each run")
+    if twice := sorted({name for name in names if names.count(name) > 1 or name in given}):
+        raise RunError(f"{path}: parameter {', '.join(twice)} is given twice")
+    for number, line in enumerate(lines, 2):
+        if len(line) != len(names):
+            raise RunError(f"{path}: line {number} has {len(line)} values, and the header {len(names)} names")
+    return [{**given, **{n: v.strip() for n, v in zip(names, line, strict=True) if v.strip()}} for line in lines]
+
+
+def run_grid(rows: Sequence[Mapping[str, str]], runs: Sequence[Callable[[], Result]]) -> int:
+    """One run after the other, each in a lab and a folder of its own, and one table at the end.
+
+    A run that fails does not stop the others; the exit code is then 1, or that of what was interrupted.
+    """
+    results: list[Result] = []
+    for number, (row, start) in enumerate(zip(rows, runs, strict=True), 1):
+        print(f"\nrun {number}/{len(rows)}: {_shown(row)}", flush=True)
+        results.append(start())
+        if results[-1].exit_code > 128:
+            break
+    width = max(len(_shown(row)) for row in rows)
+    print(f"\n{'parameters':<{width}}  {'status':<6}  {'seconds':>8}  {'rows':>9}  {'revenue':>16}  report")
+    for row, result in zip(rows, results, strict=False):
+        seconds = sum(notebook.seconds for notebook in result.notebooks)
+        last = list(result.stages.values())[-1:]
+        held = f"{last[0]['rows']:>9,}  {Decimal(last[0]['revenue']):>16,f}" if last else " " * 27
+        told = f"{'failed' if result.exit_code else 'ok':<6}  {seconds:>8.1f}  {held}  {short_path(result.folder)}"
+        print(f"{_shown(row):<{width}}  {told}", flush=True)
+    for row in rows[len(results) :]:
+        print(f"{_shown(row):<{width}}  not run")
+    codes = [result.exit_code for result in results]
+    return next((code for code in codes if code > 128), int(any(codes)))
+
+
+def _shown(row: Mapping[str, str]) -> str:
+    return " ".join(f"{name}={value}" for name, value in row.items()) or "(defaults)"
 
 
 class _Engine(NBClientEngine):  # type: ignore[misc]

@@ -17,7 +17,7 @@ import pytest
 from helpers.lab import SAMPLE
 from helpers.rows import Selection, read_rows, to_json
 from helpers.spark import local
-from tests.seeded import SEED
+from tests.seeded import SEED, SOAK
 
 os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")  # the handlers make their clients when they are imported
 HANDLERS = str(Path(__file__).resolve().parent.parent / "helpers" / "handlers")
@@ -87,7 +87,8 @@ def test_what_is_no_row_is_set_aside_with_its_reason(raw: bytes, reason: str) ->
 
 def test_a_row_counts_once_and_another_content_is_set_aside() -> None:
     other = line(Quantity=7)
-    made = batch_job.transform([other, line(), line(), line()])
+    spaced = json.dumps(GOOD, indent=1).replace("\n", " ").encode()  # the same row, in other letters
+    made = batch_job.transform([other, line(), line(), spaced])
     assert made["rows"] == [batch_job.clean(line())]
     assert made["duplicates"] == 2
     assert made["aside"] == [{"reason": "RowId is there with other content", "line": other.decode()}]
@@ -199,17 +200,22 @@ needs_spark = pytest.mark.skipif(bool(local.missing()), reason=local.missing() o
 @needs_spark
 def test_spark_gives_the_same_to_the_last_decimal(tmp_path: Path) -> None:
     """The whole sample, some rows twice, one with another content, and every kind of dirt."""
-    lines = [to_json(row).encode() for row in read_rows(SAMPLE)]
-    lines += lines[:100] + [raw for raw, _ in DIRT] + [lines[7].replace(b'"Quantity":', b'"Quantity":9')]
+    lines = [to_json(row).encode() for row in read_rows(SAMPLE, Selection(first=5000 if SOAK else 600))]
+    count = len(lines)
+    lines += (
+        lines[:100] + [b" " + lines[3]] + [raw for raw, _ in DIRT] + [lines[7].replace(b'"Quantity":', b'"Quantity":9')]
+    )
     by_day = days(lines)
     ours, sparks = by_lambda(by_day), by_spark(by_day, tmp_path)
-    assert len(ours["clean"]) == 5000 and len(ours["aside"]) >= len(DIRT)
+    assert len(ours["clean"]) == count and len(ours["aside"]) >= len(DIRT)
     same(ours, sparks)
     total = sum((Decimal(row["Revenue"]) for row in sparks["clean"]), Decimal(0))
-    assert total == sum((Decimal(row["UnitPrice"]) * row["Quantity"] for row in read_rows(SAMPLE)), Decimal(0))
+    rows = read_rows(SAMPLE, Selection(first=count))
+    assert total == sum((Decimal(row["UnitPrice"]) * row["Quantity"] for row in rows), Decimal(0))
 
 
 @needs_spark
+@pytest.mark.skipif(not SOAK, reason="minutes, on the real file: `make soak`")
 @pytest.mark.skipif(not os.environ.get("ONLINE_RETAIL_CSV"), reason="ONLINE_RETAIL_CSV does not name the real file")
 def test_spark_gives_the_same_on_the_real_file(tmp_path: Path) -> None:
     by_day = days([to_json(row).encode() for row in read_rows(os.environ["ONLINE_RETAIL_CSV"])])

@@ -305,3 +305,51 @@ def test_interrupted_run_leaves_nothing_behind(tmp_path: Path, number: signal.Si
     assert [path for path in temporary.rglob("*") if path.is_file()] == []
     summary = json.loads((tmp_path / "runs" / "latest" / "summary.json").read_text())
     assert [(n["name"], n["status"]) for n in summary["notebooks"]] == [("01-slow", "failed")]
+
+
+class TestGrid:
+    def test_a_row_of_the_file_is_a_run_and_the_table_names_each(
+        self, notebooks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """One fails and does not stop the others; each has a lab and a folder of its own."""
+        tiny_notebooks.write(notebooks / "01-client.ipynb", "assert rows != 2", parameters=PARAMETERS)
+        table = tmp_path / "grid.csv"
+        table.write_text("rows\n1\n2\n3\n")
+        rows = runner.grid_rows(table, {"target": "local"})
+        assert rows == [{"target": "local", "rows": str(number)} for number in (1, 2, 3)]
+        path = [notebooks / "01-client.ipynb"]
+        results = []
+
+        def start(row: dict[str, str]) -> runner.Result:
+            results.append(run(runner.plan(path, row), tmp_path / "runs", {"client": Stage(rows=7, revenue="1.5")}))
+            return results[-1]
+
+        assert runner.run_grid(rows, [lambda row=row: start(row) for row in rows]) == 1
+        said = capsys.readouterr().out.split("parameters ")[-1].splitlines()
+        assert [line.split()[2] for line in said[1:4]] == ["ok", "failed", "ok"]
+        assert len({result.folder for result in results}) == 3
+        assert "7" in said[1] and "1.5" in said[1]
+
+    def test_all_ok_is_zero(self, notebooks: Path, tmp_path: Path) -> None:
+        path = [notebooks / "00-design.ipynb"]
+        assert runner.run_grid([{}], [lambda: run(runner.plan(path, {}), tmp_path / "runs")]) == 0
+
+    @pytest.mark.parametrize(
+        ("text", "words"),
+        [
+            ("", "give a header"),
+            ("rows\n", "give a header"),
+            ("rows,rows\n1,2\n", "rows is given twice"),
+            ("target\nlocal\n", "target is given twice"),
+            ("rows,csv\n1\n", "line 2 has 1 values"),
+        ],
+    )
+    def test_a_file_that_says_nothing_is_refused(self, tmp_path: Path, text: str, words: str) -> None:
+        table = tmp_path / "grid.csv"
+        table.write_text(text)
+        with pytest.raises(RunError, match=words):
+            runner.grid_rows(table, {"target": "local"})
+
+    def test_a_file_that_is_missing_is_refused(self, tmp_path: Path) -> None:
+        with pytest.raises(RunError, match="cannot be read as CSV"):
+            runner.grid_rows(tmp_path / "none.csv", {})

@@ -218,19 +218,17 @@ def transform(lines: Iterable[bytes]) -> dict[str, Any]:
     Of several lines with one RowId the one that comes first in the alphabet is kept; the same again is a duplicate,
     another content is set aside.
     """
-    kept: dict[str, bytes] = {}
-    rows, aside, warnings = {}, [], Counter[str]()
-    duplicates = 0
+    rows: dict[str, Row] = {}
+    aside, warnings, duplicates = [], Counter[str](), 0
     for line in sorted(lines):
         try:
             row = clean(line)
         except ValueError as error:
             aside.append({"reason": str(error), "line": line.decode("utf-8", "replace")})
             continue
-        name = row["RowId"]
-        if name not in kept:
-            kept[name], rows[name] = line, row
-        elif kept[name] == line:
+        if rows.setdefault(row["RowId"], row) is row:
+            continue
+        if rows[row["RowId"]] == row:
             duplicates += 1
         else:
             aside.append({"reason": "RowId is there with other content", "line": line.decode("utf-8", "replace")})

@@ -62,27 +62,25 @@ def parse(lines: DataFrame) -> DataFrame:
 def transform(lines: DataFrame) -> tuple[DataFrame, DataFrame]:
     """(clean rows, what is set aside with its reason). A RowId counts once a day: the first line in the alphabet."""
     parsed = parse(lines).cache()
-    good = parsed.where("reason IS NULL")
-    one = Window.partitionBy("date", "RowId").orderBy("line")
-    placed = good.withColumn("place", f.row_number().over(one)).withColumn("kept", f.first("line").over(one))
-    other = placed.where("place > 1 AND line <> kept").select(
-        "date", "line", f.lit("RowId is there with other content").alias("reason")
-    )
     price = f.col("Price").cast("decimal(12,3)")
-    clean = placed.where("place = 1").select(
+    good = parsed.where("reason IS NULL").select(
+        "line",
         "date",
-        "RowId",
-        "InvoiceNo",
-        "StockCode",
-        "Description",
+        *TEXTS,
         "Quantity",
-        "InvoiceDate",
         price.alias("UnitPrice"),
-        "CustomerID",
-        "Country",
         (price * f.col("Quantity")).cast("decimal(18,3)").alias("Revenue"),
         (f.col("Quantity") < 0).alias("IsReturn"),
     )
+    content = f.struct(*(name for name in good.columns if name != "line"))
+    one = Window.partitionBy("date", "RowId").orderBy("line")
+    placed = good.withColumn("place", f.row_number().over(one)).withColumn(
+        "same", content == f.first(content).over(one)
+    )
+    other = placed.where("place > 1 AND NOT same").select(
+        "date", "line", f.lit("RowId is there with other content").alias("reason")
+    )
+    clean = placed.where("place = 1").drop("line", "place", "same")
     return clean, parsed.where("reason IS NOT NULL").select("date", "line", "reason").unionByName(other)
 
 
