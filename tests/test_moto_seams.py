@@ -25,7 +25,7 @@ from seeded import SEED, seeded
 from test_protocols import SESSION, serialized
 
 from helpers.localaws import auth, permissions, protocols, website
-from helpers.localaws.moto_seams import apis, app, dynamodb, identities, lambdas, stores
+from helpers.localaws.moto_seams import alarms, apis, app, dynamodb, identities, lambdas, queues, stores
 from helpers.localaws.types import ACCOUNT_ID, ApiKey, AwsError, Request, Response
 
 REGION = "us-east-1"
@@ -1389,3 +1389,62 @@ def test_a_resource_is_deleted_with_all_below_it(do: Do) -> None:
         made.append(parent)
     do("apigateway", "DeleteResource", restApiId=api, resourceId=made[0])
     assert [r["path"] for r in do("apigateway", "GetResources", restApiId=api)["items"]] == ["/"]
+
+
+# alarms and queues
+
+
+def test_an_alarm_has_the_state_of_its_metric(do: Do) -> None:
+    topic, url = do("sns", "CreateTopic", Name="t")["TopicArn"], do("sqs", "CreateQueue", QueueName="q")["QueueUrl"]
+    do("sns", "Subscribe", TopicArn=topic, Protocol="sqs", Endpoint=f"arn:aws:sqs:{REGION}:{ACCOUNT_ID}:q")
+    alarm = {
+        "AlarmName": "a", "Namespace": "AWS/Lambda", "MetricName": "Errors", "Statistic": "Sum", "Period": 60,
+        "EvaluationPeriods": 1, "Threshold": 2.0, "ComparisonOperator": "GreaterThanOrEqualToThreshold",
+        "Dimensions": [{"Name": "FunctionName", "Value": "f"}], "AlarmActions": [topic],
+    }  # fmt: skip
+    do("monitoring", "PutMetricAlarm", **alarm)
+
+    def state() -> str:
+        alarms.evaluate()
+        return str(do("monitoring", "DescribeAlarms")["MetricAlarms"][0]["StateValue"])
+
+    def errors(function: str, count: float) -> None:
+        dimensions = [{"Name": "FunctionName", "Value": function}]
+        datum = {"MetricName": "Errors", "Value": count, "Unit": "Count", "Dimensions": dimensions}
+        stores.put_metrics(REGION, "AWS/Lambda", [datum])
+
+    assert state() == "INSUFFICIENT_DATA"
+    errors("f", 1.0)
+    errors("another", 9.0)
+    assert state() == "OK"
+    errors("f", 1.0)
+    assert state() == "ALARM"
+    do("monitoring", "PutMetricAlarm", **{**alarm, "AlarmDescription": "d"})
+    assert do("monitoring", "DescribeAlarms")["MetricAlarms"][0]["StateValue"] == "ALARM"
+    (told,) = do("sqs", "ReceiveMessage", QueueUrl=url)["Messages"]
+    assert json.loads(json.loads(told["Body"])["Message"])["NewStateValue"] == "ALARM"
+    with pytest.raises(AwsError, match="no metric math"):
+        alarms.check({**alarm, "Statistic": None, "ExtendedStatistic": "p99"})
+
+
+def test_a_queues_messages_as_a_trigger_reads_them(do: Do) -> None:
+    arn = f"arn:aws:sqs:{REGION}:{ACCOUNT_ID}:q"
+    url = do("sqs", "CreateQueue", QueueName="q", Attributes={"VisibilityTimeout": "40"})["QueueUrl"]
+    number = {"DataType": "Number", "StringValue": "7"}
+    do("sqs", "SendMessage", QueueUrl=url, MessageBody="m", MessageAttributes={"n": number})
+    assert queues.visibility_timeout(arn) == 40
+    (record,) = queues.receive(arn, 10)
+    assert (record["body"], record["eventSource"], record["eventSourceARN"]) == ("m", "aws:sqs", arn)
+    assert record["attributes"]["ApproximateReceiveCount"] == "1"
+    assert record["messageAttributes"]["n"]["stringValue"] == "7"
+    assert queues.receive(arn, 10) == []  # it is out of sight
+    queues.delete(arn, [record["receiptHandle"]])
+    queues.delete(arn, [record["receiptHandle"]])  # gone already: no matter
+    attributes = do("sqs", "GetQueueAttributes", QueueUrl=url, AttributeNames=["All"])["Attributes"]
+    assert (attributes["ApproximateNumberOfMessages"], attributes["ApproximateNumberOfMessagesNotVisible"]) == (
+        "0",
+        "0",
+    )
+    with pytest.raises(AwsError):
+        queues.visibility_timeout(arn + "x")
+    assert queues.wait_seconds("nothing", REGION) == 0
