@@ -31,7 +31,8 @@ from helpers.localaws import server
 
 ROUNDS = 1_500 if SOAK else 12
 WARM = 100 if SOAK else 5  # rounds until the caches and the allocator have found their size
-GROWTH = 20.0  # MB that the lab's memory may grow after them, for all rounds together
+# MB that the lab's memory may grow after them. CloudWatch keeps each round's metrics, as on AWS: some 20 kB.
+GROWTH = 10.0 + 0.03 * ROUNDS
 CODE = """
 import json, os
 def handler(event, context):
@@ -139,7 +140,11 @@ class Learner:
         }
 
     def workers(self) -> list[psutil.Process]:
-        return [c for c in self.process.children(recursive=True) if c.status() != psutil.STATUS_ZOMBIE]
+        found = []
+        for child in self.process.children(recursive=True):
+            with contextlib.suppress(psutil.Error):  # it has just ended
+                found += [child] * (child.status() != psutil.STATUS_ZOMBIE)
+        return found
 
 
 @pytest.fixture
@@ -160,10 +165,14 @@ def test_what_is_deleted_is_gone(learner: Learner) -> None:
         if n + 1 >= WARM and (n + 1 - WARM) % max(1, ROUNDS // 20) == 0:
             sizes.append(learner.size())
             print(n + 1, {k: round(v, 1) for k, v in sizes[-1].items()}, flush=True)
-    sizes.append(learner.size())
-    first, last = sizes[0], sizes[-1]
-    assert last["MB"] < first["MB"] + GROWTH, sizes
-    assert last["threads"] <= first["threads"] + 1 and last["files"] <= first["files"] + 2, sizes
+    first = sizes[0]
+
+    def at_rest() -> bool:  # the thread that cleans up after a worker ends a moment after it
+        sizes.append(learner.size())
+        return sizes[-1]["threads"] <= first["threads"] + 1 and sizes[-1]["files"] <= first["files"] + 2
+
+    wait_until(at_rest, f"no more threads and files than {first}", 20)
+    assert sizes[-1]["MB"] < first["MB"] + GROWTH, sizes
 
 
 def test_many_calls_at_once_leave_nothing_behind(learner: Learner) -> None:
@@ -190,4 +199,4 @@ def test_many_calls_at_once_leave_nothing_behind(learner: Learner) -> None:
     assert len(done) == 6 * (500 if SOAK else 25) and set(done) <= {None, "Unhandled"} and None in done
     functions.delete_function(FunctionName="busy")
     wait_until(lambda: not learner.workers(), "the workers to be gone")
-    assert learner.process.num_threads() <= before + 1
+    wait_until(lambda: learner.process.num_threads() <= before + 1, "their threads to be gone", 20)

@@ -133,7 +133,7 @@ class Cloud:
         self._functions: dict[tuple[str, str | None, str], Function] = {}
         self._permissions: dict[tuple[str, str], bool] = {}
         self._stages: dict[tuple[str, str], Stage | None] = {}
-        self._log_owners: dict[str, Function] = {}
+        self._log_owners: dict[str, tuple[str, str]] = {}  # by log group: the function's region and role
         self._upkeep = asyncio.ensure_future(self._keep_up())
 
     # The way in
@@ -300,8 +300,10 @@ class Cloud:
                 await self.runtime.retire(lambdas.split(call.uri["FunctionName"], region)[1])
         elif call.service == "apigateway":
             self._stages.clear()
-            if call.operation == "CreateDeployment":
-                api_id = call.uri.get("restapi_id") or call.uri.get("restApiId") or ""
+            api_id = call.uri.get("restapi_id") or call.uri.get("restApiId") or ""
+            if call.operation == "DeleteRestApi":
+                self._deployments.pop(api_id, None)
+            elif call.operation == "CreateDeployment":
                 deployment = str(orjson.loads(response.body)["id"])
                 kept = await self.on_moto(apis.snapshot, api_id, region)
                 self._deployments.setdefault(api_id, {})[deployment] = kept
@@ -313,7 +315,7 @@ class Cloud:
         found = self._functions.get(key)
         if found is None:
             found = self._functions[key] = await self.on_moto(lambdas.lookup, name, qualifier, region)
-            self._log_owners[found.log_group] = found
+            self._log_owners[found.log_group] = found.region, found.role
         return found
 
     async def _invoke(self, call: Call, request: Request, signed: auth.Signed) -> Response:
@@ -398,20 +400,20 @@ class Cloud:
 
         https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs.html#monitoring-cloudwatchlogs-prereqs
         """
-        function = self._log_owners.get(group)
-        if function is None:
+        if group not in self._log_owners:
             return
-        arn = f"arn:aws:logs:{function.region}:{ACCOUNT_ID}:log-group:{group}"
+        region, role = self._log_owners[group]
+        arn = f"arn:aws:logs:{region}:{ACCOUNT_ID}:log-group:{group}"
 
         def write() -> None:
-            may = self._role_allowed(function.role, "logs:PutLogEvents", f"{arn}:log-stream:{stream}")
-            may = may and self._role_allowed(function.role, "logs:CreateLogStream", f"{arn}:*")
-            if may and not stores.has_log_group(function.region, group):
-                may = self._role_allowed(function.role, "logs:CreateLogGroup", f"{arn}:*")
+            may = self._role_allowed(role, "logs:PutLogEvents", f"{arn}:log-stream:{stream}")
+            may = may and self._role_allowed(role, "logs:CreateLogStream", f"{arn}:*")
+            if may and not stores.has_log_group(region, group):
+                may = self._role_allowed(role, "logs:CreateLogGroup", f"{arn}:*")
             if may:
-                stores.write_logs(function.region, group, stream, events)
+                stores.write_logs(region, group, stream, events)
                 for namespace, data in embedded_metrics.find(events):
-                    stores.put_metrics(function.region, namespace, data)
+                    stores.put_metrics(region, namespace, data)
 
         self._in_background(write)
 
