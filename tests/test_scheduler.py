@@ -240,6 +240,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         )["Role"]["Arn"]
         basic = "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"
         boto3.client("iam").attach_role_policy(RoleName="ticks", PolicyArn=basic)
+        boto3.client("logs").create_log_group(logGroupName="/aws/lambda/ticks")  # whichever test is first
         zipped = io.BytesIO()
         with zipfile.ZipFile(zipped, "w") as archive:
             archive.writestr("ticks.py", HANDLER)
