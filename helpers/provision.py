@@ -48,7 +48,6 @@ _DESCRIBE: dict[str, tuple[str, dict[str, str]]] = {
     "create_function": ("get_function_configuration", {"FunctionName": "FunctionName"}),
     "create_model": ("get_model", {"restApiId": "restApiId", "name": "modelName"}),
     "create_role": ("get_role", {"RoleName": "RoleName"}),
-    "create_table": ("describe_table", {"TableName": "TableName"}),
     "create_stage": ("get_stage", {"restApiId": "restApiId", "stageName": "stageName"}),
     "create_usage_plan_key": ("get_usage_plan_key", {"usagePlanId": "usagePlanId", "keyId": "keyId"}),
     "put_method": (
@@ -195,9 +194,9 @@ def empty_bucket(s3: Any, bucket: str, prefix: str = "") -> int:
     S3 refuses to delete a bucket that is not empty:
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/delete-bucket.html
     """
-    deleted = 0
+    deleted, where = 0, {"Bucket": bucket, **({"Prefix": prefix} if prefix else {})}
     try:
-        for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix):
+        for page in s3.get_paginator("list_object_versions").paginate(**where):
             found = [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
             objects = [{"Key": item["Key"], "VersionId": item["VersionId"]} for item in found]
             if objects:

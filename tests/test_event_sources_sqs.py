@@ -61,6 +61,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         trust = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
         role = boto3.client("iam").create_role(RoleName="reader", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
         allow("reader", ["logs:*"])
+        boto3.client("logs").create_log_group(logGroupName="/aws/lambda/reader")
         zipped = io.BytesIO()
         with zipfile.ZipFile(zipped, "w") as archive:
             archive.writestr("reader.py", HANDLER)
