@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 import signal
+import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ from helpers.rows import read_rows
 
 NOTEBOOK = Path(__file__).resolve().parent.parent / "notebooks" / "04-stream-to-dynamodb-pipeline.ipynb"
 KILLS = 50 if SOAK else 4
+SENT = 1_000  # rows that come in around each kill
 
 
 @pytest.fixture(scope="module")
@@ -194,21 +196,23 @@ def test_a_writer_killed_with_a_transaction_in_flight(stage: Platform) -> None:
         while hits < KILLS:
             number += 1
             assert number <= KILLS * 8, f"WORKBOOK_SEED={SEED}: {hits} of {number} kills hit a batch under way"
-            csv = new_file(stage, f"killed-writer-{number}", 300, number)
+            csv = new_file(stage, f"killed-writer-{number}", SENT, number)
             rows = list(read_rows(csv))
             failed, lines_before = log_count("Runtime.ExitError"), written(csv.stem)
             assert lines_before == 0
-            stage.send(csv, batch=100, connections=1)
-            time.sleep(chance.uniform(0, 0.5))  # the point of the kill, which is to be anywhere
-            victims, so_far = writers(stage), written(csv.stem)
-            if victims:
+            sender = threading.Thread(target=lambda csv=csv: stage.send(csv, batch=100, connections=1))
+            sender.start()  # rows go on coming in while the writer is killed
+            time.sleep(chance.uniform(0, 1.2))  # the point of the kill, which is to be anywhere
+            if victims := writers(stage):
                 with suppress(psutil.Error):
                     chance.choice(victims).send_signal(signal.SIGKILL)
+            so_far = written(csv.stem)
+            sender.join()
             assert_each_invoice_is_whole({row["InvoiceNo"] for row in rows})
-            wait_until(lambda csv=csv: written(csv.stem) == 300, f"all lines of {csv.stem}", 120)
+            wait_until(lambda csv=csv: written(csv.stem) == SENT, f"all lines of {csv.stem}", 120)
             hit = log_count("Runtime.ExitError") > failed
             hits += hit
-            print(f"WORKBOOK_SEED={SEED} kill {number}: {so_far} of 300 lines were written, hit a batch: {hit}")
+            print(f"WORKBOOK_SEED={SEED} kill {number}: {so_far} of {SENT} lines were written, hit a batch: {hit}")
             if hit or number % 5 == 0:
                 assert_totals_equal_the_lines()
     finally:
