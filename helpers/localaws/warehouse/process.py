@@ -100,6 +100,8 @@ class Process:
                 await self._process.stdin.drain()
 
     async def _started(self) -> asyncio.subprocess.Process:
+        if self._process and self._process.stdout and self._process.stdout.at_eof():
+            await self._end(self._process)  # it died between two statements: the next one is not lost with it
         if self._process is None or self._process.returncode is not None:
             self.folder.mkdir(parents=True, exist_ok=True)
             environment = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
