@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/redshift-data/latest/APIReference/Welcome.html
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import random
 import time
@@ -22,6 +23,7 @@ from seeded import SEED, SOAK
 from warehouse_lab import ENDED, Warehouse, warehouse
 
 from helpers.localaws import server
+from helpers.localaws.warehouse import passwords
 
 
 @pytest.fixture(scope="module")
@@ -344,3 +346,33 @@ def test_statements_wait_for_their_turn_through_a_crash(w: Warehouse) -> None:
     lost = [s for s in ended if s["Status"] == "FAILED"]
     assert all("connection to the cluster was lost" in s["Error"] for s in lost) and len(lost) <= 1
     assert len(ended) - len(lost) <= w.one("SELECT COUNT(*) FROM queued") <= len(ended)
+
+
+@pytest.mark.parametrize(
+    ("given", "password"),
+    [
+        ("Readonly1", "Readonly1"),
+        ("sha256|Readonly1", "Readonly1"),
+        ("md5" + hashlib.md5(b"Readonly1tableau").hexdigest(), "Readonly1"),
+        (f"sha256|{hashlib.sha256(b'Readonly1salt').hexdigest()}|salt", "Readonly1"),
+    ],
+)
+def test_a_password_is_kept_as_a_digest(given: str, password: str) -> None:
+    """The forms that CREATE USER takes: https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_USER.html"""
+    kept = passwords.keep(given)
+    assert "Readonly1" not in kept and kept.startswith(("md5", "sha256|"))
+    assert passwords.fits(kept, "tableau", password)
+    assert not passwords.fits(kept, "tableau", "Readonly2") and not passwords.fits(kept, "tableau", kept)
+    assert not passwords.fits(None, "tableau", "")
+
+
+def test_no_password_is_to_be_seen_from_outside(w: Warehouse) -> None:
+    """Neither on the engine's command line nor in what it stores."""
+    w.run("CREATE USER hidden PASSWORD 'Hidden4Sure'")
+    engine = w.engine()
+    assert engine is not None
+    told = " ".join(engine.cmdline())
+    stored = b"".join(path.read_bytes() for path in w.folder.rglob("*") if path.is_file())
+    for secret in ("Abcdef123", "Hidden4Sure"):  # the first is the admin's
+        assert secret not in told
+        assert secret.encode() not in stored

@@ -8,6 +8,7 @@ In the engine's:
     engine.py      sessions, transactions, one statement after the other
     parsing.py     Redshift's own statements: CREATE TABLE with its attributes, COPY, UNLOAD
     ddl.py         everything that defines, and rights
+    passwords.py   kept as digests
     compiler.py    queries and changes, typed and written anew for DuckDB; all else is refused
     values.py      conversions, comparisons, arithmetic
     functions.py   the functions that there are

@@ -21,6 +21,7 @@ import orjson
 
 from ..auth import Principal, Signed
 from ..types import AwsError, Response
+from . import passwords
 from .clusters import Cluster, Clusters
 from .process import Ask, Lost, Message, Process
 from .sqltypes import SqlError
@@ -134,7 +135,7 @@ class Warehouse:
         if cluster.namespace not in self._processes:
             settings = {
                 "endpoint": self.endpoint, "region": cluster.region, "database": cluster.database,
-                "admin": cluster.admin, "password": cluster.password,
+                "admin": cluster.admin, "password": passwords.keep(cluster.password),
                 "slices": cluster.slices, "nodes": cluster.nodes, "cluster": cluster.name,
             }  # fmt: skip
             folder = self.folder / cluster.namespace

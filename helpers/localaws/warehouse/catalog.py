@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 import duckdb
 import orjson
 
+from . import passwords
 from .sqltypes import SqlError, Type, quoted
 
 _SCHEMA = """
@@ -166,9 +167,8 @@ class Catalog:
         return 100 + list(self.users()).index(self.user)
 
     def password_fits(self, user: str, password: str) -> bool:
-        """Whether this is the user's password (a cluster of a lab: it is kept as it is)."""
         found = self.connection.execute("SELECT password FROM _rs.users WHERE name=?", [user]).fetchall()
-        return bool(found) and found[0][0] is not None and found[0][0] == password
+        return bool(found) and passwords.fits(found[0][0], user, password)
 
     @property
     def is_super(self) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from . import parsing
+from . import parsing, passwords
 from .catalog import Catalog, Column, Relation
 from .compiler import Compiled, Compiler
 from .parsing import Reader, TableText
@@ -529,7 +529,8 @@ class Definitions:
                 password = None if r.accept("disable") else r.string()
                 if password is not None:
                     self._check_password(password)
-                self.connection.execute("UPDATE _rs.users SET password=? WHERE name=?", [password, name])
+                kept = None if password is None else passwords.keep(password)
+                self.connection.execute("UPDATE _rs.users SET password=? WHERE name=?", [kept, name])
             elif r.accept("in", "group"):
                 for group in self._listed(r):
                     self._members(group, [name], True)
@@ -547,7 +548,7 @@ class Definitions:
     @staticmethod
     def _check_password(password: str) -> None:
         """https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_USER.html"""
-        if password.startswith(("md5", "sha256|")):
+        if passwords.is_kept_form(password):
             return
         fits = 8 <= len(password) <= 64 and all(
             any(t(c) for c in password) for t in (str.isupper, str.islower, str.isdigit)

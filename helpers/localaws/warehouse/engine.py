@@ -22,7 +22,7 @@ from typing import Any, BinaryIO
 import duckdb
 import orjson
 
-from . import loading, parsing
+from . import loading, parsing, passwords
 from .catalog import Catalog, Relation
 from .compiler import Compiler
 from .ddl import Definitions
@@ -216,10 +216,10 @@ class Engine:
     def _log(self, session: Session, query: int, log: list[Any], begun: int) -> None:
         beside = self.open(session.database).cursor()
         kind, sql, status, started, rows, error, loaded = log
-        elapsed = (time.monotonic_ns() - begun) // 1000
+        elapsed, text = (time.monotonic_ns() - begun) // 1000, passwords.hide(sql)[:4000]
         beside.execute(
             "INSERT INTO _rs.queries VALUES (?,?,?,?,?,?,?,?,?,?,?)",
-            [query, session.user, kind, sql[:4000], status, started, loading.clock(), elapsed, rows, error, loaded],
+            [query, session.user, kind, text, status, started, loading.clock(), elapsed, rows, error, loaded],
         )
 
     # Statements
