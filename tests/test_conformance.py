@@ -412,6 +412,51 @@ def test_a_provisioned_table_says_when_it_has_had_enough(lab: World) -> None:
     assert client.get_item(TableName="provisioned", Key={"pk": {"S": "a"}})["Item"] == large  # reads have their own
 
 
+def test_an_api_is_changed_by_patches(lab: World) -> None:
+    """As a script or the console changes one: by paths, with no effect on a stage before the next deployment.
+
+    https://docs.aws.amazon.com/apigateway/latest/api/patch-operations.html
+    """
+    gateway = lab.client("apigateway")
+    api = gateway.create_rest_api(name="patched")["id"]
+    root = gateway.get_resources(restApiId=api)["items"][0]["id"]
+    where = {"restApiId": api, "resourceId": root, "httpMethod": "GET"}
+    gateway.put_method(**where, authorizationType="NONE", apiKeyRequired=True)
+    gateway.put_integration(**where, type="MOCK", requestTemplates={"application/json": '{"statusCode": 200}'})
+    gateway.put_method_response(**where, statusCode="200")
+    template = {"application/json": '"first"'}
+    gateway.put_integration_response(**where, statusCode="200", responseTemplates=template)
+    gateway.create_deployment(restApiId=api, stageName="v1")
+
+    def get() -> tuple[int, Any, str | None]:
+        status, headers, body = asked(
+            urllib.request.Request(f"{lab.info.endpoint}/_aws/execute-api/{api}/v1/", headers={"X": "y"})
+        )
+        return status, json.loads(body), headers.get("x-colour")
+
+    def patch(call: str, *operations: tuple[str, ...], **more: str) -> Any:
+        names = ("op", "path", "value")
+        given = [dict(zip(names, operation, strict=False)) for operation in operations]
+        return getattr(gateway, call)(**where, **more, patchOperations=given)
+
+    assert get() == (403, {"message": "Forbidden"}, None)
+    patch("update_method", ("replace", "/apiKeyRequired", "false"))
+    colour = "Parameters/method.response.header.X-Colour"
+    patch("update_method_response", ("add", f"/response{colour}", "false"), statusCode="200")
+    patch(
+        "update_integration_response", ("add", f"/response{colour}", "'blue'"),
+        ("replace", "/responseTemplates/application~1json", '"second"'), statusCode="200",
+    )  # fmt: skip
+    changed = patch("update_integration", ("replace", "/passthroughBehavior", "NEVER"))
+    assert changed["passthroughBehavior"] == "NEVER" and changed["type"] == "MOCK"
+    assert changed["integrationResponses"]["200"]["responseTemplates"] == {"application/json": '"second"'}
+    assert get() == (403, {"message": "Forbidden"}, None)  # the stage serves what was deployed
+    gateway.create_deployment(restApiId=api, stageName="v1")
+    assert until(lambda: get()[0] == 200, "the new deployment") and get() == (200, "second", "blue")
+    with pytest.raises(ClientError, match="Invalid patch path  '/type' specified for op 'replace'"):
+        patch("update_integration", ("replace", "/type", "HTTP"))
+
+
 def test_a_consumer_without_a_library_reads_a_stream(lab: World) -> None:
     """https://docs.aws.amazon.com/streams/latest/dev/developing-consumers-with-sdk.html"""
     kinesis = lab.client("kinesis")

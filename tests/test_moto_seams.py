@@ -623,6 +623,87 @@ def test_an_api_is_frozen_as_it_stands(do: Do) -> None:
     assert "POST" in frozen.resources[1].methods and "POST" not in apis.snapshot(api_id, REGION).resources[1].methods
 
 
+def test_methods_and_integrations_are_updated_by_patches(do: Do) -> None:
+    """https://docs.aws.amazon.com/apigateway/latest/api/patch-operations.html"""
+    api_id, resource = api(do)
+    method(do, api_id, resource)
+    frozen = apis.snapshot(api_id, REGION)
+    where = {"restApiId": api_id, "resourceId": resource, "httpMethod": "POST"}
+
+    def patch(what: str, *operations: str, **more: Any) -> Any:
+        """`operations`: "op path value", with + for a space in the value."""
+        parts = [(*operation.split(" "), "")[:3] for operation in operations]
+        given = [
+            {"op": op, "path": path} | ({"value": value.replace("+", " ")} if value else {})
+            for op, path, value in parts
+        ]
+        return do("apigateway", f"Update{what}", **where, **more, patchOperations=given)
+
+    validator = do("apigateway", "CreateRequestValidator", restApiId=api_id, name="v", validateRequestBody=True)["id"]
+    changed = patch(
+        "Method", "replace /apiKeyRequired true", "replace /authorizationType AWS_IAM",
+        f"replace /requestValidatorId {validator}", "add /requestParameters/method.request.querystring.q true",
+        "add /requestModels/application~1json Empty", "replace /operationName say",
+    )  # fmt: skip
+    assert changed["apiKeyRequired"] is True and changed["requestParameters"] == {"method.request.querystring.q": True}
+    assert changed["requestModels"] == {"application/json": "Empty"} and changed["operationName"] == "say"
+    assert changed["methodIntegration"]["integrationResponses"]["200"]["selectionPattern"] == ".*x.*"
+    changed = patch("Method", "replace /requestParameters/method.request.querystring.q false")
+    assert changed["requestParameters"] == {"method.request.querystring.q": False}
+    assert not patch("Method", "remove /requestModels/application~1json").get("requestModels")
+    answer = {"statusCode": "200"}
+    changed = patch(
+        "MethodResponse", "add /responseParameters/method.response.header.Y true", "add /responseModels/a~1b Empty",
+        "remove /responseParameters/method.response.header.X", **answer,
+    )  # fmt: skip
+    assert changed["responseParameters"] == {"method.response.header.Y": True}
+    assert changed["responseModels"] == {"a/b": "Empty"}
+    changed = patch(
+        "Integration", "replace /timeoutInMillis 7000", "replace /passthroughBehavior WHEN_NO_TEMPLATES",
+        "replace /requestTemplates/application~1json $input.body", "add /requestTemplates/text~1csv c,+d",
+        "remove /requestParameters/integration.request.header.a", f"replace /uri {URI.replace(':f/', ':g/')}",
+        "add /cacheKeyParameters/method.request.querystring.q",
+    )  # fmt: skip
+    assert (changed["timeoutInMillis"], changed["passthroughBehavior"]) == (7000, "WHEN_NO_TEMPLATES")
+    assert changed["requestTemplates"] == {"application/json": "$input.body", "text/csv": "c, d"}
+    assert changed["cacheKeyParameters"] == ["method.request.querystring.q"] and not changed["requestParameters"]
+    assert changed["integrationResponses"]["200"]["responseTemplates"] == {"application/json": "t"}
+    changed = patch(
+        "IntegrationResponse", "replace /selectionPattern 5..", "replace /responseTemplates/application~1json u",
+        "add /responseParameters/method.response.header.Y 'y'", **answer,
+    )  # fmt: skip
+    assert (changed["selectionPattern"], changed["responseTemplates"]) == ("5..", {"application/json": "u"})
+    assert changed["responseParameters"] == {"method.response.header.X": "'1'", "method.response.header.Y": "'y'"}
+
+    now = apis.snapshot(api_id, REGION).resources[1].methods["POST"]
+    assert now.api_key_required and now.authorization == "AWS_IAM" and now.validate_body
+    assert now.request_parameters == {"method.request.querystring.q": False} and now.integration
+    assert now.integration.function_arn == FUNCTION[:-1] + "g" and now.integration.timeout_ms == 7000
+    assert now.integration.responses["200"].templates == {"application/json": "u"}
+    before = frozen.resources[1].methods["POST"]  # and a deployment keeps what it was made of
+    assert not before.api_key_required and before.integration and before.integration.timeout_ms == 5000
+
+    path = "Invalid patch path  '{}' specified for op '{}'. "
+    for what, operations, code, words in [
+        ("Method", ["replace /httpMethod GET"], "BadRequestException", path.format("/httpMethod", "replace")),
+        ("Method", ["copy /apiKeyRequired true"], "BadRequestException", path.format("/apiKeyRequired", "copy")
+         + "Please choose supported operations"),
+        ("Method", ["replace /apiKeyRequired maybe"], "BadRequestException", "Invalid boolean value"),
+        ("Method", ["remove /requestParameters/none"], "NotFoundException", "Invalid parameter name specified"),
+        ("Integration", ["add /uri x"], "BadRequestException", path.format("/uri", "add")
+         + "Must be one of: [/cacheKeyParameters, /requestParameters, /requestTemplates]"),
+        ("Integration", ["replace /timeoutInMillis 9"], "BadRequestException", "Timeout should be between 50 ms"),
+        ("Integration", ["replace /timeoutInMillis 99", "replace /type HTTP"], "BadRequestException", "Invalid patch"),
+        ("Integration", ["replace /uri arn:aws:nothing"], "BadRequestException", ""),
+    ]:  # fmt: skip
+        with pytest.raises((AwsError, Refusal)) as refused:
+            patch(what, *operations)
+        assert code in str(refused.value) and words in str(refused.value)
+    with pytest.raises(AwsError, match="Invalid Response status code specified"):
+        patch("IntegrationResponse", "replace /selectionPattern x", statusCode="418")
+    assert do("apigateway", "GetIntegration", **where)["timeoutInMillis"] == 7000  # all patches of a call or none
+
+
 def test_a_stage_with_its_keys_and_plans(do: Do) -> None:
     api_id, resource = api(do)
     method(do, api_id, resource)
@@ -1448,3 +1529,92 @@ def test_a_queues_messages_as_a_trigger_reads_them(do: Do) -> None:
     with pytest.raises(AwsError):
         queues.visibility_timeout(arn + "x")
     assert queues.wait_seconds("nothing", REGION) == 0
+
+
+# Sizes of items
+
+
+def _item(size: int) -> dict[str, Any]:
+    """An item of exactly so many bytes by AWS's rules, with a value of every type."""
+    kinds: list[tuple[dict[str, Any], int]] = [
+        ({"N": "0"}, 1), ({"N": "-12.50"}, 1 + 2), ({"N": "1200"}, 1 + 1), ({"N": "1234567"}, 1 + 4),
+        ({"BOOL": True}, 1), ({"NULL": True}, 1), ({"B": b"\0" * 10}, 10), ({"S": "ü€"}, 5), ({"S": ""}, 0),
+        ({"SS": ["a", "ü"]}, 3), ({"NS": ["1", "100.5"]}, 2 + 3), ({"BS": [b"abc"]}, 3),
+        ({"L": []}, 3), ({"M": {}}, 3), ({"L": [{"S": "ab"}, {"N": "5"}]}, 3 + (1 + 2) + (1 + 2)),
+        ({"M": {"ü": {"S": "ab"}, "l": {"L": [{"NULL": True}]}}}, 3 + (1 + 2 + 2) + (1 + 1 + 3 + 1 + 1)),
+    ]  # fmt: skip
+    item: dict[str, Any] = {"a": {"S": "k"}}
+    used = 2
+    for number, (value, bytes_) in enumerate(kinds, 10):
+        item[f"{number}"] = value
+        used += 2 + bytes_
+    return item | {"big": {"S": "x" * (size - used - 3)}}
+
+
+def test_an_item_may_have_409600_bytes_and_not_one_more(do: Do) -> None:
+    """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html"""
+    key = [{"AttributeName": "a", "KeyType": "HASH"}]
+    kinds = [{"AttributeName": "a", "AttributeType": "S"}]
+    do("dynamodb", "CreateTable", TableName="t", KeySchema=key, AttributeDefinitions=kinds,
+       BillingMode="PAY_PER_REQUEST")  # fmt: skip
+    most, one_more = _item(409_600), _item(409_601)
+    too_large = "Item size has exceeded the maximum allowed size"
+    for operation, parameters in (
+        ("PutItem", lambda item: {"TableName": "t", "Item": item}),
+        ("BatchWriteItem", lambda item: {"RequestItems": {"t": [{"PutRequest": {"Item": item}}]}}),
+        ("TransactWriteItems", lambda item: {"TransactItems": [{"Put": {"TableName": "t", "Item": item}}]}),
+    ):
+        do("dynamodb", operation, **parameters(most))
+        with pytest.raises((Refusal, AwsError), match=too_large):
+            do("dynamodb", operation, **parameters(one_more))
+    got = do("dynamodb", "PutItem", TableName="t", Item=most, ReturnConsumedCapacity="TOTAL")
+    assert got["ConsumedCapacity"]["CapacityUnits"] == 400
+
+    change: dict[str, Any] = {"TableName": "t", "Key": {"a": {"S": "k"}}}
+    # The whole item as it will be counts, and nothing of what it was: a large value may take a large one's place.
+    for expression, fits in (
+        ("SET big = :v", len(most["big"]["S"])),
+        ("SET big2 = :v REMOVE big", len(most["big"]["S"]) - 1),
+    ):
+        for extra, refused in ((0, False), (1, True)):
+            values = {":v": {"S": "y" * (fits + extra)}}
+            update = {**change, "UpdateExpression": expression, "ExpressionAttributeValues": values}
+            if refused:
+                with pytest.raises(Refusal, match="Item size to update has exceeded the maximum allowed size"):
+                    do("dynamodb", "UpdateItem", **update)
+                with pytest.raises(Refusal, match=r"\[ValidationError\]"):
+                    do("dynamodb", "TransactWriteItems", TransactItems=[{"Update": update}])
+            else:
+                do("dynamodb", "UpdateItem", **update)
+    nested = {**change, "UpdateExpression": "SET #m.#u = :v", "ExpressionAttributeNames": {"#m": "25", "#u": "ü"}}
+    with pytest.raises(Refusal, match="Item size to update"):  # one byte more within a map
+        do("dynamodb", "UpdateItem", **nested, ExpressionAttributeValues={":v": {"S": "abc"}})
+    do("dynamodb", "UpdateItem", **nested, ExpressionAttributeValues={":v": {"S": "ba"}})
+    got = do("dynamodb", "GetItem", **change)["Item"]
+    assert got["25"]["M"]["ü"] == {"S": "ba"} and set(got["big2"]["S"]) == {"y"} and "big" not in got
+
+
+def test_a_value_in_an_update_has_one_operator(do: Do) -> None:
+    """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.UpdateExpressions.html"""
+    key = [{"AttributeName": "a", "KeyType": "HASH"}]
+    kinds = [{"AttributeName": "a", "AttributeType": "S"}]
+    do("dynamodb", "CreateTable", TableName="t", KeySchema=key, AttributeDefinitions=kinds,
+       BillingMode="PAY_PER_REQUEST")  # fmt: skip
+    change: dict[str, Any] = {"TableName": "t", "Key": {"a": {"S": "k"}}}
+    values: dict[str, Any] = {":x": {"N": "5"}, ":y": {"N": "2"}}
+
+    def update(expression: str) -> None:
+        do("dynamodb", "UpdateItem", **change, UpdateExpression=expression, ExpressionAttributeValues=values)
+
+    update("SET n = :x - :y, m = if_not_exists(m, :x) + :y")
+    for expression, near in (
+        ("SET n = n + :x + :y", ":x + :y"),
+        ("SET n = n - :x+:y", ":x+:y"),
+        ("SET n = :y + if_not_exists(n, :x) - :y, m = :x", ") - :y"),
+    ):
+        token = near.strip(":xy) ")
+        text = f'Invalid UpdateExpression: Syntax error; token: "{token}", near: "{near}"'
+        with pytest.raises(Refusal, match=re.escape(text)):
+            update(expression)
+    got = do("dynamodb", "GetItem", **change)["Item"]
+    assert (got["n"], got["m"]) == ({"N": "3"}, {"N": "7"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Any
 
@@ -198,14 +199,22 @@ CASES = [
         DYNAMODB_API + "API_AttributeValue.html",
     ),
     Refusal(
-        "more than 400 KB",
+        "a byte more than 400 KB",
         PUT,
-        put({"pk": s("a"), "v": s("x" * 410_000)}),
+        put({"pk": s("a"), "v": s("x" * (409_600 - 3))}),
         VALIDATION,
         "Item size has exceeded the maximum allowed size",
         LIMITS,
     ),
     # Expressions
+    Refusal(
+        "two operators in a value",
+        UPDATE,
+        update("SET n = a + :v + :v", {":v": n(1)}),
+        VALIDATION,
+        re.escape('Invalid UpdateExpression: Syntax error; token: "+", near: ":v + :v"'),
+        UPDATES,
+    ),
     Refusal(
         "a reserved word",
         UPDATE,

@@ -22,6 +22,7 @@ from ..protocols import SERVICES, Call, model
 from ..types import ACCOUNT_ID, AwsError, Request, Response
 from . import (
     alarms,
+    api_patches,
     apis,
     dynamodb,
     dynamodb_capacity,
@@ -57,6 +58,7 @@ def load() -> Moto:
 
     alarms.install()
     apis.install()
+    api_patches.install()
     dynamodb_store.install()
     dynamodb.install()
     dynamodb_rules.install()

@@ -3,7 +3,7 @@
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html (units)
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/burst-adaptive-capacity.html (unused capacity is kept
 for five minutes). Otherwise than on AWS a table begins with all of its burst, its capacity is not divided among
-partitions, indexes do not throttle, and a digit of a number counts as a byte.
+partitions, and indexes do not throttle.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 Below https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ : HowItWorks.NamingRulesDataTypes.html (numbers
 are trimmed, a set has no member twice), LegacyConditionalParameters.html (the expression for each old parameter),
 Query.html, GSI.html; below .../latest/APIReference/ : API_BatchWriteItem.html, API_UpdateItem.html,
-API_TransactWriteItems.html (cancellation reasons, tokens).
+API_TransactWriteItems.html (cancellation reasons, tokens). The grammar of values in an update:
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.UpdateExpressions.html
 """
 
 from __future__ import annotations
@@ -283,10 +284,12 @@ class ValidationError(Exception):
 def install() -> None:
     """Puts the rules in front of moto's handler and store."""
     import moto.dynamodb.models as models
+    import moto.dynamodb.parsing.expressions as expressions
     import moto.dynamodb.responses as responses
     from moto.core.responses import EmptyResult
     from moto.dynamodb.exceptions import (
         ConditionAttributeIsReservedKeyword,
+        ItemSizeToUpdateTooLarge,
         MockValidationException,
         TransactionCanceledException,
     )
@@ -352,6 +355,8 @@ def install() -> None:
                 if name in item.attrs and item.attrs[name].type != _types(table)[name]:
                     text = "The update expression attempted to update the secondary index key to unsupported type"
                     raise MockValidationException(_INVALID + text)
+            if item.size() > dynamodb_store.MOST_BYTES:  # the new item: moto measures each step on the way there
+                raise ItemSizeToUpdateTooLarge
             return item
         except Exception as error:
             for restore in undo:
@@ -468,6 +473,18 @@ def install() -> None:
 
         return exact
 
+    def one_operator(self: Any) -> Any:
+        """`value` is one operand, or two with + or - between them; moto takes any number."""
+        for following in (False, True):
+            if following:
+                self._parse_target_clause(self._binop_factory_class())
+                if not self._operand_factory_class().is_possible_start(self.get_next_token()):
+                    self.raise_unexpected_token()
+            self._parse_target_clause(self._operand_factory_class())
+            if not self._binop_factory_class().is_possible_start(self.get_next_token()):
+                return self._create_node()
+        return self.raise_unexpected_token()
+
     as_asked = {
         name: wrapped(name)
         for name in ("query", "scan", "update_item", "batch_write_item", "batch_get_item", "transact_write_items")
@@ -484,6 +501,7 @@ def install() -> None:
         ),
         (backend, {"transact_write_items": transact_write_items, "update_item": update_item, "query": checked_query}),
         (responses, {"check_projection_expression": check_projection_expression}),
+        (vars(expressions)["UpdateExpressionValueParser"], {"_parse": one_operator}),
         (DynamoType, {of: number(of) for of in ("__add__", "__sub__")}),
     ]
     for owner, functions in replaced:

@@ -13,6 +13,7 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from types import SimpleNamespace
 from typing import Any
 
 import orjson
@@ -20,7 +21,7 @@ import orjson
 _SCALARS = frozenset(("S", "N", "B", "BOOL", "NULL"))
 _PLAIN = frozenset(("S", "N", "BOOL", "NULL"))
 _SHORT = 64  # characters of a value of which one object is kept for all items
-_MOST_BYTES = 405_000  # of an item, as moto measures
+MOST_BYTES = 409_600  # of an item: 400 KB
 # Calls that move items: their parameters and answers are JSON as it stands, but for binary values.
 _HOT = {
     "Query", "Scan", "GetItem", "PutItem", "UpdateItem", "DeleteItem", "BatchGetItem", "BatchWriteItem",
@@ -123,15 +124,37 @@ def _scanned(table: Any, start: dict[str, Any] | None) -> Iterator[Any]:
 
 
 def _sizes(attrs: dict[str, Any]) -> int:
-    """An item's size in bytes, as moto measures it; a number that is too large when all values are short."""
+    """An item's size in bytes; a number that is too large when all values are short."""
     values = [value.value for value in attrs.values()]
     if all(type(value) is str for value in values):
         most = 4 * (sum(map(len, values)) + sum(map(len, attrs)))
-        if most < _MOST_BYTES:
+        if most <= MOST_BYTES:
             return most
-    from moto.dynamodb.models.utilities import bytesize
+    return sum(_bytes(name) + value.size() for name, value in attrs.items())
 
-    return sum(bytesize(name) + value.size() for name, value in attrs.items())
+
+def _bytes(text: str | bytes) -> int:
+    return len(text.encode()) if type(text) is str else len(text)
+
+
+def _size(self: Any) -> int:
+    """A value's size in bytes. A number's is approximate on AWS's page, too, which leaves out its sign.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
+    """
+    kind, value, members = self.type, self.value, 0
+    if kind == "N":
+        digits = re.sub(r"[eE].*|[^\d]", "", str(value)).strip("0")
+        return 1 + (len(digits) + 1) // 2
+    if kind == "L":
+        members = sum(1 + member.size() for member in value)
+        return 3 + members
+    if kind == "M":
+        members = sum(1 + _bytes(name) + member.size() for name, member in value.items())
+        return 3 + members
+    if len(kind) == 2:  # a set
+        return sum(_size(SimpleNamespace(type=kind[0], value=member)) for member in value)
+    return 1 if kind in ("BOOL", "NULL") else _bytes(value)
 
 
 _NAME, _VALUE = r"(#?[A-Za-z_]\w*)", r"(:\w+)"
@@ -185,7 +208,7 @@ def _updated(table: Any, before: Any, steps: list[tuple[str, str, str]], names: 
             attrs[name] = DynamoType({"N": "0"} if old is None else old) + DynamoType(given)
     types = {key["AttributeName"]: key["AttributeType"] for key in table.attr}  # of the keys of table and indexes
     fits = all(attrs[name].type == types[name] for name in types.keys() & attrs.keys())
-    return attrs if fits and _sizes(attrs) < _MOST_BYTES else None
+    return attrs if fits and _sizes(attrs) <= MOST_BYTES else None
 
 
 def _binary(value: Any) -> str:
@@ -246,7 +269,7 @@ def install() -> None:
         last = hash_key if range_key is None else range_key
         unique = {last.type: last.value}
         self.attrs = make({n: last if type(v) is dict and v == unique else valued(v) for n, v in attrs.items()})
-        if _sizes(self.attrs) > _MOST_BYTES:
+        if _sizes(self.attrs) > MOST_BYTES:
             raise ItemSizeTooLarge
 
     def copied_value(self: Any, memo: dict[int, Any]) -> Any:
@@ -400,7 +423,8 @@ def install() -> None:
         return 200, headers, orjson.dumps(result, default=_binary).decode()
 
     for owner, functions in (
-        (value_class, {"__deepcopy__": copied_value}),
+        (value_class, {"__deepcopy__": copied_value, "size": _size}),
+        (attributes, {"__setitem__": dict.__setitem__}),  # moto measures at each step of an update; see dynamodb_rules
         (item_class, {"__init__": item, "__deepcopy__": copied_item, "project": projected}),
         (
             table_class,
