@@ -203,6 +203,60 @@ def test_functions_that_wait_for_each_other(lab: World) -> None:
     assert stopped == {"stopped": "RecursiveInvocationException", "left": 15}
 
 
+@pytest.fixture(scope="module")
+def askers(lab: World) -> tuple[list[str], list[str]]:
+    """Twelve functions, each behind a path of an API: their names and their URLs."""
+    gateway, region = lab.client("apigateway"), "us-east-1"
+    api = gateway.create_rest_api(name="askers")["id"]
+    root = gateway.get_resources(restApiId=api)["items"][0]["id"]
+    made = [
+        lab.function("asks_others.handler", {"Description": f"number {n}", "MemorySize": 512, "Timeout": 29})
+        for n in range(12)
+    ]
+    for name in made:
+        resource = gateway.create_resource(restApiId=api, parentId=root, pathPart=name)["id"]
+        where = {"restApiId": api, "resourceId": resource, "httpMethod": "POST"}
+        gateway.put_method(**where, authorizationType="NONE")
+        function = f"arn:aws:lambda:{region}:{ACCOUNT}:function:{name}"
+        uri = f"arn:aws:apigateway:{region}:lambda:path/2015-03-31/functions/{function}/invocations"
+        gateway.put_integration(**where, type="AWS_PROXY", integrationHttpMethod="POST", uri=uri)
+        lab.client("lambda").add_permission(
+            FunctionName=name, StatementId="api", Action="lambda:InvokeFunction", Principal="apigateway.amazonaws.com"
+        )
+    gateway.create_deployment(restApiId=api, stageName="v1")
+    return made, [f"{lab.info.endpoint}/_aws/execute-api/{api}/v1/{name}" for name in made]
+
+
+@pytest.mark.parametrize(
+    ("shape", "way"),
+    [("chain", "by URL"), ("chain", "in turns"), ("fan-in", "by name"), ("fan-in of pairs", "by URL")],
+)
+def test_more_functions_wait_for_each_other_than_run_at_once(
+    lab: World, askers: tuple[list[str], list[str]], shape: str, way: str
+) -> None:
+    """Within the integration's 29 seconds, however few processes this machine runs at a time.
+
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html
+    """
+    made, urls = askers
+    for name in made:  # each of them starts anew, so that room is scarce each time
+        lab.client("lambda").update_function_configuration(FunctionName=name, Description=f"{shape} {way}")
+    targets = {"by URL": urls, "by name": made, "in turns": [(made, urls)[n % 2][n] for n in range(12)]}[way]
+    asks: list[Any] = []
+    if shape == "chain":
+        for target in reversed(targets[1:]):
+            asks = [[target, asks]]
+        expected = made
+    elif shape == "fan-in":
+        asks, expected = [[target, []] for target in targets[1:]], made
+    else:  # each of six asks the one that has asked them
+        asks = [[target, [[targets[0], []]]] for target in targets[1:7]]
+        expected = [made[0], *(name for target in made[1:7] for name in (target, made[0]))]
+    request = urllib.request.Request(urls[0], json.dumps({"asks": asks}).encode(), {"Content-Type": "application/json"})
+    status, _, body = asked(request)
+    assert (status, json.loads(body)) == (200, {"functions": expected})
+
+
 def test_invocation_types_and_the_clients_context(lab: World) -> None:
     """https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html"""
     client, name = lab.client("lambda"), lab.function("context_info.lambda_handler")

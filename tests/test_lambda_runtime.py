@@ -113,7 +113,7 @@ async def open_lab(folder: Path, bootstrap: str = "own", **options: Any) -> Asyn
         await lab.close()
     assert not (folder / "lambda").exists()
     assert set(psutil.Process().children(recursive=True)) <= children
-    assert len(os.listdir("/dev/fd")) == before
+    assert len(os.listdir("/dev/fd")) <= before  # an earlier test's connection may have been let go meanwhile
 
 
 def run(folder: Path, work: Callable[[Lab], Any], bootstrap: str = "own", **options: Any) -> Any:
@@ -894,6 +894,52 @@ def test_calls_run_side_by_side_and_then_wait_in_line(tmp_path: Path) -> None:
         assert sum(map(len, lab.workers().values())) <= 2
 
     run(tmp_path, work, max_workers=2)
+
+
+def test_workers_that_only_wait_leave_room_for_more(tmp_path: Path) -> None:
+    """Each waits for what the next one does: without more room than one place, for ever."""
+    code = package(
+        link="import pathlib, time\n"
+        "def handler(event, context):\n"
+        "    folder, number, count = event\n"
+        "    while number < count and not pathlib.Path(folder, str(number + 1)).exists():\n"
+        "        time.sleep(0.02)\n"
+        "    pathlib.Path(folder, str(number)).touch()\n"
+        "    return number\n"
+    )
+
+    async def work(lab: Lab) -> None:
+        lab.stall_seconds, lab.idle_seconds = 0.3, 0.5
+        calls = []
+        for number in range(7):
+            target = function("link.handler", name=f"link{number}", code=code)
+            calls.append(asyncio.create_task(lab.invoke(target, json.dumps([str(tmp_path), number, 6]).encode())))
+            await asyncio.sleep(0)
+        async with asyncio.timeout(25):
+            assert [(await call).payload for call in calls] == [b"%d" % number for number in range(7)]
+            while lab.workers():  # and what is idle ends, as ever
+                await asyncio.sleep(0.05)
+
+    run(tmp_path, work, max_workers=1)
+
+
+def test_workers_that_work_leave_no_room(tmp_path: Path) -> None:
+    code = package(
+        spin="import time\ndef handler(event, context):\n"
+        "    while time.process_time() < 1.5:\n        pass\n    return 'done'\n"
+    )
+
+    async def work(lab: Lab) -> None:
+        lab.stall_seconds, most = 0.3, 0
+        calls = [
+            asyncio.create_task(lab.invoke(function("spin.handler", name=name, code=code), b"{}")) for name in "ab"
+        ]
+        while not all(call.done() for call in calls):
+            most = max(most, sum(map(len, lab.workers().values())))
+            await asyncio.sleep(0.02)
+        assert [(await call).payload for call in calls] == [b'"done"'] * 2 and most == 1
+
+    run(tmp_path, work, max_workers=1)
 
 
 def test_waiting_calls_are_served_in_the_order_of_their_arrival(tmp_path: Path) -> None:

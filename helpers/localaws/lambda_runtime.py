@@ -8,14 +8,16 @@ Otherwise than on AWS: the file system is this machine's (`/tmp` is shared; HOME
 as /tmp in logs and errors, as the unpacked zip is as /var/task); environments are not frozen between calls; a child
 that leaves its process group outlives the call; the memory setting binds the function's process but not its children
 (off Linux a sample every 0.1 s decides) and gives no share of a CPU; a log line has the time at which the lab read
-it; when `max_workers` processes are busy, calls wait. With `bootstrap="awslambdaric"` a busy worker outlives a lab
-that is killed.
+it; when `max_workers` processes are busy, calls wait until one has ended, or until all are seen to do nothing but wait
+themselves: functions that ask each other through an API's URL, say, for which there is then more room. With
+`bootstrap="awslambdaric"` a busy worker outlives a lab that is killed.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import io
 import json
 import os
@@ -32,6 +34,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import orjson
+import psutil
 
 from helpers.localaws.kinesis import Metrics
 from helpers.localaws.lambda_environment import Call, Environment, InitFailed, Pool
@@ -56,6 +59,7 @@ class LambdaRuntime:
 
     init_seconds = 10.0
     idle_seconds = 300.0
+    stall_seconds = 0.5  # in which no call ends and no worker works, before there is room for more of them
     retry_delays = (60.0, 120.0)  # of an asynchronous event that failed, in seconds
     throttle_delays = (1.0, 300.0)  # of one that was throttled: the first, then twice as long up to the second
 
@@ -86,6 +90,9 @@ class LambdaRuntime:
         self._running: Counter[tuple[str, str]] = Counter()  # calls by region and function, waiting ones included
         self._unreserved = self._starting = self._waiting = 0
         self._lent = 0  # places of workers that wait for another's answer
+        self._spare = 0  # more places, because those that are busy do nothing
+        self._ends = 0  # calls that have ended, processes that have started
+        self._still: tuple[int, float, float] | None = None  # `_ends`, since when and at which processor time
         self._unwritten: dict[Environment, None] = {}  # in the order of their first lines
         self.metrics: defaultdict[tuple[str, str], Metrics] = defaultdict(Metrics)  # by region and function name
         self._timers: dict[Callable[[], None], asyncio.TimerHandle] = {}
@@ -306,7 +313,7 @@ class LambdaRuntime:
         """Whether one more process may start; an environment that has long been idle makes room."""
         if self._closed or self._starting >= max(2, os.cpu_count() or 1):
             return False
-        if sum(not known.doomed for known in self._environments) < self.max_workers + self._lent:
+        if sum(not known.doomed for known in self._environments) < self.max_workers + self._lent + self._spare:
             return True
         idle = [environment for pool in self._pools.values() for environment in pool.idle]
         if idle:
@@ -322,6 +329,7 @@ class LambdaRuntime:
         except (InitFailed, TimeoutError, AwsError) as error:
             failure = error
         self._starting -= 1
+        self._ends += 1
         pool.coming -= 1
         retired = environment.doomed
         if isinstance(failure, TimeoutError):
@@ -367,6 +375,7 @@ class LambdaRuntime:
     def done(self, call: Call, outcome: Invocation | AwsError) -> None:
         """Answer a call and give back its share of the concurrency."""
         key = (call.function.region, call.function.name)
+        self._ends += 1
         self._running[key] -= 1
         self._unreserved -= call.function.reserved_concurrency is None
         if not call.future.done():  # else the caller has gone away
@@ -399,8 +408,34 @@ class LambdaRuntime:
                 environment.kill()
             elif environment in environment.pool.idle and now - environment.since > self.idle_seconds:
                 environment.doom()
+        if self._waiting:
+            self._relieve(now)
+        elif self._spare and sum(not known.doomed for known in self._environments) <= self.max_workers:
+            self._spare = 0
         if self._environments:
             self._later(0.1, self._look_after)
+
+    def _relieve(self, now: float) -> None:
+        """Make room when calls wait and the busy workers only wait, too: perhaps for just these calls' answers.
+
+        It doubles each time, so that a chain of any length is through in few steps; idle workers are ended as ever.
+        """
+        if self._still is None or self._still[0] != self._ends or self._starting:
+            self._still = self._ends, now, self._processor_time()
+        elif now - self._still[1] >= self.stall_seconds:
+            if self._processor_time() - self._still[2] < (now - self._still[1]) / 10:
+                self._spare += max(1, self._spare)
+            self._still = None
+            self._pump()
+
+    def _processor_time(self) -> float:
+        """Seconds that the busy workers have used so far."""
+        total = 0.0
+        for known in self._environments:
+            if known.call and known.process:
+                with contextlib.suppress(psutil.Error):
+                    total += sum(psutil.Process(known.process.pid).cpu_times()[:2])
+        return total
 
     def _later(self, delay: float, what: Callable[[], None]) -> None:
         """Call it once after the delay, however often that is asked for meanwhile."""
