@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from helpers.batch import CommandError
-from helpers.lab import lab_folder, open_lab
+from helpers.lab import Lab, lab_folder, open_lab
 from helpers.localaws import server
 
 if TYPE_CHECKING:
@@ -116,6 +116,7 @@ def run(options: argparse.Namespace) -> int:
         name, equals, value = text.partition("=")
         if not equals or not name.isidentifier():
             raise runner.RunError(f"-p {text}: give name=value")
+        name = runner.ALIASES.get(name, name)
         if name in given:
             raise runner.RunError(f"parameter {name} is given twice")
         given[name] = value
@@ -123,9 +124,10 @@ def run(options: argparse.Namespace) -> int:
     notebooks = runner.find_notebooks(only, runner.NOTEBOOKS)
     if options.grid:
         rows = runner.grid_rows(Path(options.grid), given)
-        plans = [runner.plan(notebooks, row) for row in rows]  # all of them are checked before the first one runs
+        # All of them are checked before the first one runs.
+        plans = [runner.plan(notebooks, row, options.output) for row in rows]
         return runner.run_grid(rows, [partial(_run, *each) for each in zip(plans, rows, strict=True)])
-    return _run(runner.plan(notebooks, given), given).exit_code
+    return _run(runner.plan(notebooks, given, options.output), given).exit_code
 
 
 def _run(planned: Sequence[runner.Planned], given: dict[str, str]) -> runner.Result:
@@ -136,21 +138,23 @@ def _run(planned: Sequence[runner.Planned], given: dict[str, str]) -> runner.Res
     local = target == "local"
     values = {name: value for notebook in planned for name, value in notebook.parameters.items()}
 
+    def connect() -> Lab:
+        if local:
+            server.find(lab_folder())  # raises DeadLab: a new lab would hold nothing, and agree with itself
+        return open_lab(target, accept_costs=bool(values.get("accept_costs")))
+
     def read_stages() -> dict[str, runner.Stage]:
         from helpers import reconcile
 
-        if local:
-            server.find(lab_folder())  # raises DeadLab: a new lab would hold nothing, and agree with itself
-        opened = open_lab(target, accept_costs=bool(values.get("accept_costs")))
-        return {
-            name: runner.Stage(rows=s["rows"], revenue=s["revenue"]) for name, s in reconcile.stages(opened).items()
-        }
+        stages = reconcile.stages(connect())
+        return {name: runner.Stage(rows=s["rows"], revenue=s["revenue"]) for name, s in stages.items()}
 
     return runner.run(
         planned,
         start_lab=start_own if local else lambda folder: None,
         stop_lab=server.stop,
         read_stages=None if values.get("cleanup") else read_stages,
+        connect=connect,
         runs=runner.RUNS,
     )
 
@@ -197,6 +201,12 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--target", help="local, aws or an http:// address (default: local)")
     sub.add_argument("--only", default="", metavar="02,03", help="these notebooks (default: every one)")
     sub.add_argument("--grid", metavar="FILE", help="a CSV of parameters: a run for each of its rows")
+    sub.add_argument(
+        "--output",
+        default="",
+        metavar="s3://BUCKET/{date}",
+        help="store the executed notebooks there too, in the S3 of the target; {date} is that parameter's value",
+    )
     sub.add_argument(
         "-p", "--parameter", action="append", default=[], metavar="NAME=VALUE", help="any declared parameter"
     )

@@ -15,6 +15,7 @@ import datetime as dt
 import json
 import logging
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -26,7 +27,10 @@ from typing import Any, TypedDict
 import nbformat
 import papermill
 from papermill.engines import NBClientEngine, papermill_engines
-from papermill.exceptions import PapermillExecutionError
+from papermill.exceptions import PapermillExecutionError, PapermillMissingParameterException
+from papermill.iorw import papermill_io
+from papermill.parameterize import parameterize_path
+from papermill.s3 import S3
 from tqdm import tqdm
 
 from helpers import report
@@ -48,6 +52,8 @@ NOTEBOOKS = ROOT / "notebooks"
 RUNS = ROOT / "runs"
 
 DEFAULTS = {"rows": "all"}  # a run takes the whole file unless told otherwise; a notebook by itself takes 1,000 rows
+ALIASES = {"from": "date_from", "to": "date_to"}  # `from` is a word of Python's own: no parameter can be called so
+DATES = ("date", "date_from", "date_to")
 SAVE_EVERY = 10.0  # seconds
 _TRUE, _FALSE = ("true", "yes", "1"), ("false", "no", "0")
 
@@ -65,10 +71,11 @@ class Stage(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """One notebook and the values for those of its parameters that were given."""
+    """One notebook, the values for those of its parameters that were given, and where it is stored besides."""
 
     path: Path
     parameters: dict[str, Any]
+    output: str = ""  # s3://…; empty: in the run's folder only
 
 
 @dataclass(slots=True)
@@ -111,6 +118,8 @@ def parse_value(name: str, type_name: str, text: str) -> Any:
     """`text` as the declared type (str, int, float, bool; a date stays a str). RunError when it is none."""
     try:
         match type_name:
+            case "str" if text and name in DATES:
+                return dt.date.fromisoformat(text).isoformat()
             case "str":
                 return text
             case "int" if name == "rows":
@@ -165,10 +174,11 @@ def declared(path: Path) -> dict[str, str]:
     return types
 
 
-def plan(notebooks: Sequence[Path], given: Mapping[str, str]) -> list[Planned]:
+def plan(notebooks: Sequence[Path], given: Mapping[str, str], output: str = "") -> list[Planned]:
     """Which values go to which notebook: each to those that declare it, and at least one must.
 
-    `given` is the text of the command line by parameter. RunError when one is unknown, ill-typed or unusable.
+    `given` is the text of the command line by parameter; `output` is s3://bucket/folder, in which {date} stands for
+    that parameter's value. RunError when one is unknown, ill-typed or unusable.
     """
     types_of = {path: declared(path) for path in notebooks}
     known = sorted({name for types in types_of.values() for name in types})
@@ -186,9 +196,20 @@ def plan(notebooks: Sequence[Path], given: Mapping[str, str]) -> list[Planned]:
         Planned(
             path,
             {name: parse_value(name, types[name], text) for name, text in texts.items() if name in types},
+            output and _address(output, path, texts),
         )
         for path, types in types_of.items()
     ]
+
+
+def _address(output: str, path: Path, texts: Mapping[str, str]) -> str:
+    """s3://bucket/reports/{date} and 08-….ipynb: s3://bucket/reports/2011-12-08/08-….ipynb."""
+    if not re.match(r"s3://[a-z0-9][a-z0-9.-]+(/|$)", output):
+        raise RunError(f"--output {output}: give s3://bucket/folder")
+    try:
+        return f"{parameterize_path(output, texts).rstrip('/')}/{path.name}"
+    except (PapermillMissingParameterException, ValueError, LookupError, AttributeError):
+        raise RunError(f"--output {output}: in braces stands the name of a parameter that is given") from None
 
 
 def _usable_csv(text: str) -> str:
@@ -207,12 +228,13 @@ def run(
     start_lab: LabAction,
     stop_lab: LabAction,
     read_stages: Callable[[], Mapping[str, Stage]] | None,
+    connect: Callable[[], object] = lambda: None,
     runs: Path = RUNS,
 ) -> Result:
     """Run the notebooks in a lab of their own, write the report, print what happened. Leaves no lab behind.
 
     `start_lab` and `stop_lab` get the lab's folder. `read_stages` reads every stage's rows and revenue while
-    the lab still lives; None when there is nothing to read.
+    the lab still lives; None when there is nothing to read. `connect` leads boto3 in this process to the target.
     """
     folder = _new_folder(runs)
     result = Result(folder)
@@ -226,6 +248,8 @@ def run(
         with own_lab(lab, start_lab, stop_lab, WORKBOOK_PROGRESS="0"):
             for number, notebook in enumerate(planned, 1):
                 _execute(notebook, result, f"{number}/{len(planned)}")
+                if notebook.output:
+                    _store(result, notebook, connect)
                 if result.problems:
                     break
             if read_stages and not result.problems:
@@ -257,7 +281,7 @@ def grid_rows(path: Path, given: Mapping[str, str]) -> list[dict[str, str]]:
             header, *lines = [line for line in csv.reader(file, skipinitialspace=True) if line] or [[]]
     except (OSError, ValueError, csv.Error) as error:
         raise RunError(f"{path}: cannot be read as CSV: {one_line(error)}") from None
-    names = [name.strip() for name in header]
+    names = [ALIASES.get(name.strip(), name.strip()) for name in header]
     if not lines:
         raise RunError(f"{path}: give a header with the parameters' names, and a row of values for each run")
     if twice := sorted({name for name in names if names.count(name) > 1 or name in given}):
@@ -355,6 +379,18 @@ def _execute(notebook: Planned, result: Result, position: str) -> None:
         result.notebooks.append(outcome)
         result.problems += [cause] if cause else []
         tqdm.write(f"{outcome.status:<6} {outcome.seconds:7.1f} s  {name}")
+
+
+def _store(result: Result, notebook: Planned, connect: Callable[[], object]) -> None:
+    """What was executed, also what failed, to where `papermill in.ipynb s3://…` would have written it, and by it."""
+    executed = result.folder / notebook.path.name
+    try:
+        connect()
+        S3.s3_session = (None, None, None)  # papermill keeps its first one, and every run has a lab of its own
+        papermill_io.write(executed.read_text(encoding="utf-8"), notebook.output)
+        tqdm.write(f"stored {notebook.output}")
+    except Exception as error:  # no such bucket, not allowed, a notebook of which nothing was saved
+        result.problems.append(f"{notebook.path.stem} was not stored in {notebook.output}: {one_line(error)}")
 
 
 def _last_started(output: Path) -> str:

@@ -153,6 +153,37 @@ def test_run_on_a_lab_of_its_own(
     assert "rows and revenue agree at every stage" in capsys.readouterr().out
 
 
+def test_run_stores_what_was_executed_in_the_targets_s3(
+    workbook_of_two: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By papermill's own handler, in one lab after the other, also what failed; a bucket that is missing is said."""
+    path = workbook_of_two / "notebooks" / "02-pipeline.ipynb"
+    make = "import boto3\nfrom helpers.lab import open_lab\nlab = open_lab(target)\n"
+    make += 'boto3.client("s3").create_bucket(Bucket="kept")'
+    parameters = 'target: str = "local"\ndate_from: str = ""'
+    tiny_notebooks.write(path, make, "print(date_from)", 'assert date_from != "2011-12-09"', parameters=parameters)
+    found: list[str] = []
+
+    def stop(folder: Path) -> bool:  # the last moment of a run's lab
+        key = f"from-{('2011-12-08', '2011-12-09')[len(found)]}/02-pipeline.ipynb"
+        found.append(boto3.client("s3").get_object(Bucket="kept", Key=key)["Body"].read().decode())
+        return bool(stop_lab(folder))
+
+    stop_lab = server.stop
+    monkeypatch.setattr(server, "stop", stop)
+    (workbook_of_two / "days.csv").write_text("from\n2011-12-08\n2011-12-09\n")
+    grid = ["--grid", str(workbook_of_two / "days.csv"), "--output", "s3://kept/from-{date_from}"]
+    monkeypatch.setattr(reconcile, "stages", lambda lab: {})
+    assert cli.main(["run", "--only", "02", *grid]) == 1
+    monkeypatch.setattr(server, "stop", stop_lab)
+    assert ["2011-12-08\\n" in text for text in found] == [True, False]
+    assert "AssertionError" in found[1] and "AssertionError" not in found[0]
+    assert "stored s3://kept/from-2011-12-08/02-pipeline.ipynb" in capsys.readouterr().out
+    assert cli.main(["run", "--only", "02", "-p", "from=2011-12-08", "--output", "s3://lost"]) == 1
+    line = capsys.readouterr().err
+    assert "02-pipeline was not stored in s3://lost/02-pipeline.ipynb: NoSuchBucket" in line and line.count("\n") == 1
+
+
 def test_run_only_and_cleaned_up(
     workbook_of_two: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -177,6 +208,10 @@ def test_run_only_and_cleaned_up(
         (
             ["--target", "moon"],
             "target is 'moon': give local, aws or the http:// address of an AWS-compatible endpoint",
+        ),
+        (
+            ["--output", "s3://bucket/{date}"],
+            "--output s3://bucket/{date}: in braces stands the name of a parameter that is given",
         ),
         (["--only", "01,09"], "there is no notebook '09': give one of 01, 02"),
         (["--csv", "/no/such.csv"], "/no/such.csv: there is no such file; check the path"),

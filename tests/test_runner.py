@@ -78,6 +78,8 @@ class TestParameters:
             ("cleanup", "bool", "no", False),
             ("csv", "str", "all", "all"),
             ("day", "date", "2010-12-01", "2010-12-01"),
+            ("date", "str", "2011-12-08", "2011-12-08"),
+            ("date_from", "str", "", ""),
         ],
     )
     def test_is_read_as_its_declared_type(self, name: str, declared: str, text: str, value: object) -> None:
@@ -99,6 +101,7 @@ class TestParameters:
             ("speed", "float", "fast", "parameter speed is 'fast': give a number"),
             ("cleanup", "bool", "maybe", "parameter cleanup is 'maybe': give true or false"),
             ("day", "date", "12/1/2010", "parameter day is '12/1/2010': give a date such as 2010-12-01"),
+            ("date_to", "str", "yesterday", "parameter date_to is 'yesterday': give a date such as 2010-12-01"),
             ("keys", "list", "[1]", "parameter keys is declared as list: it can be set in the notebook only"),
         ],
     )
@@ -145,6 +148,21 @@ class TestParameters:
         (tmp_path / "bad.csv").write_text("a,b\r\n1,2\r\n")
         with pytest.raises(RunError, match=r"bad\.csv: .*InvoiceNo"):
             runner.plan(every, {"csv": "bad.csv"})
+
+    def test_where_it_is_stored_follows_from_what_is_given(self, notebooks: Path) -> None:
+        every = runner.find_notebooks(folder=notebooks)
+        planned = runner.plan(every, {"shards": "2", "rows": "7"}, "s3://reports/{rows}/of-{shards}/")
+        assert [p.output for p in planned][1:] == [
+            "s3://reports/7/of-2/01-client.ipynb",
+            "s3://reports/7/of-2/02-pipeline.ipynb",
+        ]
+        assert [p.output for p in runner.plan(every, {})] == ["", "", ""]
+        for wrong in ("reports/", "s3:/reports", "s3:///x", "gs://reports"):
+            with pytest.raises(RunError, match="give s3://bucket/folder"):
+                runner.plan(every, {}, wrong)
+        for wrong in ("s3://reports/{day}", "s3://reports/{", "s3://reports/{0}", "s3://reports/{rows.x}"):
+            with pytest.raises(RunError, match="the name of a parameter that is given"):
+                runner.plan(every, {}, wrong)
 
     def test_broken_notebook_is_named(self, tmp_path: Path) -> None:
         broken = tmp_path / "01-broken.ipynb"
@@ -317,6 +335,9 @@ class TestGrid:
         table.write_text("rows\n1\n2\n3\n")
         rows = runner.grid_rows(table, {"target": "local"})
         assert rows == [{"target": "local", "rows": str(number)} for number in (1, 2, 3)]
+        (tmp_path / "days.csv").write_text("from,to\n2010-12-01,2010-12-02\n")
+        days = [{"date_from": "2010-12-01", "date_to": "2010-12-02"}]
+        assert runner.grid_rows(tmp_path / "days.csv", {}) == days, "from is a word of Python's own"
         path = [notebooks / "01-client.ipynb"]
         results = []
 

@@ -40,6 +40,7 @@ from botocore.exceptions import ClientError
 
 BUCKET, TABLE = os.environ.get("BUCKET", ""), os.environ.get("TABLE", "BatchDays")
 RAW = [place.partition("/")[::2] for place in os.environ.get("RAW", "").split(",") if place]
+MADE = ("clean/", "aside/", "partial/")  # what a rebuilt day consists of
 UNKNOWN = "unknown"  # the day of lines whose day cannot be read
 WATERMARK = "#watermark"
 LOOK_BACK = timedelta(hours=25)  # a stream keeps records for 24 hours, so no file comes later than that
@@ -81,7 +82,8 @@ def from_queue(records: list[dict[str, Any]]) -> dict[str, Any]:
     failed = []
     for record in records:
         try:
-            rebuild(json.loads(record["body"])["date"])
+            day = json.loads(record["body"])["date"]
+            rebuild(day, etags(*(f"{prefix}date={day}" for prefix in MADE)))
         except Exception as error:
             print(json.dumps({"failed": record["body"], "reason": f"{type(error).__name__}: {error}"}))
             failed.append({"itemIdentifier": record["messageId"]})
@@ -106,7 +108,7 @@ def regroup(context: Any) -> dict[str, Any]:
             name = key.removeprefix(prefix)
             if name not in done:
                 touched |= regroup_file(bucket, key)
-                s3.put_object(Bucket=BUCKET, Key=f"grouped/{place}{name}", Body=b"")
+                put(f"grouped/{place}{name}", b"")
                 files += 1
             newest = max(newest, name)
         watermark[place] = max(after, look_back(newest))
@@ -129,7 +131,7 @@ def regroup_file(bucket: str, key: str) -> set[str]:
             parts.setdefault(day_of(line), []).append(line)
     name = hashlib.sha256(f"{bucket}/{key}".encode()).hexdigest()[:16]
     for day, lines in parts.items():
-        store(f"days/date={day}/{name}.jsonl", b"\n".join([*lines, b""]))
+        put(f"days/date={day}/{name}.jsonl", b"\n".join([*lines, b""]))
         days_table.update_item(
             Key={"Day": day},
             UpdateExpression="ADD Version :one SET #s = :stale",
@@ -160,19 +162,20 @@ def rebuild_all(days: list[str], context: Any) -> dict[str, Any]:
     """One day after the other. One that fails does not stop the others; what there is no time for stays stale."""
     rows = changed = 0
     failed: dict[str, str] = {}
+    there = etags(*MADE) if days else {}
     for number, day in enumerate(days):
         if time_is_up(context):
             return {"rebuilt": number - len(failed), "rows": rows, "failed": failed, "left": days[number:]}
         try:
-            built = rebuild(day)
+            built = rebuild(day, there)
             rows, changed = rows + built["rows"], changed + built["changed"]
         except Exception as error:
             failed[day] = f"{type(error).__name__}: {error}"
     return {"rebuilt": len(days) - len(failed), "rows": rows, "changed": changed, "failed": failed}
 
 
-def rebuild(day: str) -> dict[str, Any]:
-    """Makes a day anew from all its parts, and notes what became of it."""
+def rebuild(day: str, there: dict[str, str]) -> dict[str, Any]:
+    """Makes a day anew from all its parts, and notes what became of it. `there`: ETags of what was made before."""
     version = days_table.get_item(Key={"Day": day}, ConsistentRead=True).get("Item", {}).get("Version", 0)
     try:
         lines = [
@@ -182,9 +185,10 @@ def rebuild(day: str) -> dict[str, Any]:
             if line
         ]
         made = transform(lines)
-        changed = store(f"clean/date={day}/rows.jsonl", jsonl(made["rows"]))
-        changed |= store(f"aside/date={day}/rows.jsonl", jsonl(made["aside"]))
-        changed |= store(f"partial/date={day}.json", json.dumps(partial(day, made["rows"]), sort_keys=True).encode())
+        changed = store(f"clean/date={day}/rows.jsonl", jsonl(made["rows"]), there)
+        changed |= store(f"aside/date={day}/rows.jsonl", jsonl(made["aside"]), there)
+        figures = json.dumps(partial(day, made["rows"]), sort_keys=True).encode()
+        changed |= store(f"partial/date={day}.json", figures, there)
     except Exception as error:
         note(day, version, Status="FAILED", Error=f"{type(error).__name__}: {error}"[:500])
         raise
@@ -309,7 +313,7 @@ def finish() -> dict[str, Any]:
     """The daily figures of all days, and the rebuilt days into the warehouse."""
     partials = [json.loads(s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()) for key in keys(BUCKET, "partial/")]
     lines = daily([part for part in partials if part["date"] != UNKNOWN])
-    store("daily/daily.jsonl", jsonl(lines))
+    store("daily/daily.jsonl", jsonl(lines), etags("daily/"))
     result = {"daily": len(lines)}
     if os.environ.get("CLUSTER"):
         result["loaded"] = load_days()
@@ -357,7 +361,7 @@ def load(files: list[str], before: Iterable[str] = (), after: Iterable[str] = ()
     entries = [{"url": f"s3://{BUCKET}/{key}", "mandatory": True} for key in files]
     manifest = json.dumps({"entries": entries}).encode()
     name = f"manifests/{hashlib.sha256(manifest).hexdigest()[:16]}.json"
-    store(name, manifest)
+    put(name, manifest)
     merge = Path(__file__).with_name("merge_sales.sql").read_text().replace("staging_sales", "staging_batch")
     statements = [
         "CREATE TEMP TABLE staging_batch (LIKE public.staging_sales)",
@@ -430,25 +434,37 @@ def fan_out(days: list[str]) -> int:
 
 
 def keys(bucket: str, prefix: str, after: str = "") -> list[str]:
-    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, StartAfter=prefix + after)
-    return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
+    return [entry["Key"] for entry in listing(bucket, prefix, after)]
+
+
+def listing(bucket: str, prefix: str, after: str = "") -> Iterator[dict[str, Any]]:
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, StartAfter=prefix + after):
+        yield from page.get("Contents", [])
 
 
 def jsonl(rows: Iterable[dict[str, Any]]) -> bytes:
     return b"".join(json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() + b"\n" for row in rows)
 
 
-def store(key: str, body: bytes) -> bool:
-    """Writes an object of the batch's bucket if it is not there with this content; whether it wrote."""
-    digest = hashlib.sha256(body).hexdigest()
-    try:
-        if s3.head_object(Bucket=BUCKET, Key=key)["Metadata"].get("sha256") == digest:
-            return False
-    except ClientError as error:
-        if error.response["Error"]["Code"] not in ("404", "NoSuchKey", "NotFound"):
-            raise
-    s3.put_object(Bucket=BUCKET, Key=key, Body=body, Metadata={"sha256": digest}, ContentType="application/x-ndjson")
+def put(key: str, body: bytes) -> None:
+    s3.put_object(Bucket=BUCKET, Key=key, Body=body, ContentType="application/x-ndjson")
+
+
+def store(key: str, body: bytes, there: dict[str, str]) -> bool:
+    """Writes an object unless `there`, which holds ETags by key, has it with this content; whether it wrote.
+
+    Of what was written in one piece the ETag is the MD5 (with SSE-KMS it is not: then it is written again, no more):
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html
+    """
+    if there.get(key) == hashlib.md5(body, usedforsecurity=False).hexdigest():
+        return False
+    put(key, body)
     return True
+
+
+def etags(*prefixes: str) -> dict[str, str]:
+    """Of a thousand objects in one call; asking for each by itself would take a thousand."""
+    return {entry["Key"]: entry["ETag"].strip('"') for prefix in prefixes for entry in listing(BUCKET, prefix)}
 
 
 def time_is_up(context: Any) -> bool:

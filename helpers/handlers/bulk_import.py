@@ -42,7 +42,7 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         try:
             good, bad = read(s3.get_object(Bucket=batch_job.BUCKET, Key=key)["Body"].read())
         except ValueError as error:
-            batch_job.store(f"{REJECTED}{name}.reason.json", json.dumps({"reason": str(error)}).encode())
+            batch_job.put(f"{REJECTED}{name}.reason.json", json.dumps({"reason": str(error)}).encode())
             move(key, REJECTED + name)
             result["rejected_files"] += 1
             continue
@@ -52,7 +52,7 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
             failed[name] = f"{type(error).__name__}: {error}"
             continue
         if bad:
-            batch_job.store(f"{REJECTED}{name}.rows.jsonl", batch_job.jsonl(bad))
+            batch_job.put(f"{REJECTED}{name}.rows.jsonl", batch_job.jsonl(bad))
         move(key, DONE + name)
         result["files"] += 1
         result["rows"] += len(good)
@@ -107,7 +107,7 @@ def import_rows(name: str, rows: list[dict[str, Any]], context: Any) -> None:
     for pack in dynamodb_writer.packs(lines.values()):
         dynamodb_writer.write(pack, there, context)
     key = f"{ROWS}{name.removesuffix('.csv')}.jsonl"
-    batch_job.store(key, batch_job.jsonl(rows))
+    batch_job.put(key, batch_job.jsonl(rows))
     if os.environ.get("CLUSTER") and rows:
         batch_job.load([key])
 

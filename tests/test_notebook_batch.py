@@ -1,0 +1,240 @@
+"""What is special to notebook 08: its exercises, its permissions, `workbook run` on a standing cloud with the executed
+notebook stored in S3, a second run, and the clean-up."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import nbformat
+import papermill
+import pytest
+from policy_sentry.querying.actions import get_actions_for_service, get_actions_that_support_wildcard_arns_only
+
+import helpers.lab
+from helpers import runner
+from helpers.checks import grade
+from helpers.inventory import inventory
+from helpers.lab import Lab, open_lab
+from helpers.localaws import server
+from helpers.provision import empty_bucket
+
+NOTEBOOK = Path(__file__).resolve().parent.parent / "notebooks" / "08-batch-processing-pipeline.ipynb"
+MENDED = "till/incoming/shop-18-mended.csv"
+
+
+DAY, NO_DAY = "2011-02-22", "2010-12-24"
+
+
+@pytest.fixture(scope="module")
+def before(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """What stands before notebook 08, in a lab in which it has run then: by `workbook run` for the rows of a table,
+    one of which fails half-way, on this lab as an endpoint. There is no clock to move there, as on AWS."""
+    folder = tmp_path_factory.mktemp("batch") / "lab"
+    environment, opened = dict(os.environ), helpers.lab._opened
+    helpers.lab._opened = None
+    os.environ |= {"WORKBOOK_LAB": str(folder), "WORKBOOK_PROGRESS": "0", "WORKBOOK_IDLE_EXIT": "600"}
+    try:
+        lab = open_lab()
+        lab.require("02", "03", "04", "06", csv="", rows=1000)
+        stood = {"lab": lab, "inventory": inventory(), "roles": cluster_roles()}
+        boto3.client("s3").create_bucket(Bucket="every-morning")
+        (folder.parent / "days.csv").write_text(f"date,from\n{NO_DAY},\n{DAY},2011-02-01\n")
+        output = ["--grid", str(folder.parent / "days.csv"), "--output", "s3://every-morning/{date}"]
+        run = ["run", "--only", "08", "--rows", "1000", "--target", str(lab.endpoint), *output]
+        yield stood | {"done": workbook(folder.parent / "runs", *run)}
+    finally:
+        server.stop(folder)
+        helpers.lab._opened = opened
+        os.environ.clear()
+        os.environ.update(environment)
+        boto3.DEFAULT_SESSION = None
+
+
+@pytest.fixture(scope="module")
+def lab(before: dict[str, Any]) -> Lab:
+    found: Lab = before["lab"]
+    return found
+
+
+def cluster_roles() -> list[str]:
+    (cluster,) = boto3.client("redshift").describe_clusters()["Clusters"]
+    return sorted(role["IamRoleArn"] for role in cluster["IamRoles"])
+
+
+def workbook(runs: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command as it is typed, with its runs in a folder of the test's."""
+    script = "import sys, pathlib; from helpers import cli, runner; runner.RUNS = pathlib.Path(sys.argv.pop(1)); "
+    command = [sys.executable, "-c", script + "sys.exit(cli.main(sys.argv[1:]))", str(runs), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=600)
+
+
+def said(number: str, answer: Any = "done") -> str:
+    return str(grade(number, answer))
+
+
+# --- the exercises
+
+
+def test_what_is_not_attempted_stays_green(lab: Lab) -> None:
+    for number in ("08-1", "08-2", "08-3"):
+        assert said(number, ...).startswith(f"Not answered yet ({number}): ")
+
+
+@pytest.mark.parametrize(
+    ("expression", "state", "hint"),
+    [
+        ("", "", "there is no rule month-end yet"),
+        ("rate(30 days)", "ENABLED", "a month's end needs cron"),
+        ("cron(30 23 L * ? *)", "DISABLED", "it is disabled"),
+        (
+            "cron(30 23 31 * ? *)",
+            "ENABLED",
+            "it fires 2027-03-31 23:30:00+00:00; wanted is 28 February 2027",
+        ),
+        ("cron(30 23 28 * ? *)", "ENABLED", "it fires 2027-01-28 23:30:00+00:00; wanted is 31 January 2027"),
+        ("cron(30 23 28-31 * ? *)", "ENABLED", "it fires 2027-01-28 23:30:00+00:00; wanted is 31 January 2027"),
+        ("cron(23 30 L * ? *)", "", "there is no rule month-end yet"),
+        ("cron(0 23 L * ? *)", "ENABLED", "it fires 2027-01-31 23:00:00+00:00; wanted is 31 January 2027 at 23:30"),
+        ("cron(30 23 ? * L *)", "ENABLED", "wanted is 31 January 2027"),
+        ("cron(30 23 L * ? 2027)", "ENABLED", "after 31 December 2027 it fires never"),
+    ],
+)
+def test_a_rule_for_another_time_gets_its_hint(lab: Lab, expression: str, state: str, hint: str) -> None:
+    events = boto3.client("events")
+    if state:
+        events.put_rule(Name="month-end", ScheduleExpression=expression, State=state)
+    elif expression:
+        with pytest.raises(events.exceptions.ClientError, match="ScheduleExpression is not valid"):
+            events.put_rule(Name="month-end", ScheduleExpression=expression)
+    try:
+        assert said("08-1").startswith("Not yet (08-1): ") and hint in said("08-1"), said("08-1")
+    finally:
+        events.delete_rule(Name="month-end")
+
+
+@pytest.mark.parametrize(
+    ("answer", "hint"),
+    [
+        ("EIRE", "the most lines, not the most new customers"),
+        ("Norway", "the most revenue, not the most new customers"),
+        ("United Kingdom", "other than the United Kingdom"),
+        ("Germany", "from Germany came 1; there is a country with more"),
+        ("france", "there is no country 'france'"),
+        (5, "not a int"),
+        ("France", "Right (08-2): 5 customers came from France"),
+    ],
+)
+def test_another_country_gets_its_hint(answer: Any, hint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On figures in which each wrong way leads to a country of its own."""
+    figures = {"United Kingdom": (99, 900, "9000"), "France": (5, 20, "300"), "EIRE": (2, 90, "400"),
+               "Norway": (1, 10, "900.5"), "Germany": (1, 30, "200")}  # fmt: skip
+    lines = [{"country": c, "new_customers": n, "lines": k, "revenue": r} for c, (n, k, r) in figures.items()]
+    monkeypatch.setattr("helpers.exercises.nb08._daily", lambda: lines)
+    assert hint in said("08-2", answer)
+
+
+def test_without_figures_it_says_what_to_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("helpers.exercises.nb08._daily", list)
+    assert "there are no daily figures" in said("08-2", "France")
+
+
+def test_a_row_that_was_not_brought_back_gets_its_hint(lab: Lab) -> None:
+    s3, functions, table = boto3.client("s3"), boto3.client("lambda"), boto3.resource("dynamodb").Table("Invoices")
+    bucket = lab.outputs("08")["bucket"]
+    rejected = s3.get_object(Bucket=bucket, Key="till/rejected/shop-18.csv.rows.jsonl")["Body"].read()
+    row = json.loads(rejected.splitlines()[0])["row"]
+    key = {"InvoiceNo": row["InvoiceNo"], "RowId": row["RowId"]}
+
+    def drop(changed: dict[str, Any]) -> None:
+        body = f"{','.join(changed)}\n" + ",".join(f'"{value or ""}"' for value in changed.values())
+        s3.put_object(Bucket=bucket, Key=MENDED, Body=body.encode())
+
+    def call_import() -> None:
+        assert "FunctionError" not in functions.invoke(FunctionName="bulk-import", Payload=b"{}")
+
+    assert "the row is not in the table yet" in said("08-3")
+    drop(row | {"Quantity": 6})
+    assert "the file lies in the folder, and nobody has come for it" in said("08-3")
+    drop({"Quantity": 6})
+    call_import()
+    assert "could not read the file: see the reason beside it" in said("08-3")
+    for name in ("", ".reason.json"):
+        s3.delete_object(Bucket=bucket, Key=f"till/rejected/shop-18-mended.csv{name}")
+    drop(row)  # the same `six` again: a file that is read, with a row that is set aside
+    call_import()
+    assert "the row is not in the table yet" in said("08-3")
+    s3.delete_object(Bucket=bucket, Key="till/processed/shop-18-mended.csv")
+    table.put_item(Item=key | {"Quantity": 7})
+    assert "with a quantity of 7" in said("08-3")
+    table.put_item(Item=key | {"Quantity": 6})
+    assert "did not come by a file shop-18-mended.csv" in said("08-3")
+    table.delete_item(Key=key)
+    drop(row | {"Quantity": 6})
+    call_import()
+    assert said("08-3").startswith("Right (08-3)")
+
+
+# --- what it may, and the notebook as a job
+
+
+def test_every_policy_names_actions_that_aws_has_and_no_resource_at_large(lab: Lab) -> None:
+    iam, checked = boto3.client("iam"), set()
+    for name in ("MyBulkImport", "MyBatchJob", "MyS3BatchCopy"):
+        arn = f"arn:aws:iam::{lab.account_id}:policy/{name}"
+        version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
+        document = iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"]
+        for statement in document["Statement"]:
+            actions, resources = (
+                [value] if isinstance(value, str) else value for value in (statement["Action"], statement["Resource"])
+            )
+            for action in actions:
+                service = action.partition(":")[0]
+                assert action in get_actions_for_service(service), f"{name}: AWS has no action {action}"
+                if "*" in resources:
+                    broad = get_actions_that_support_wildcard_arns_only(service)
+                    assert action in broad, f"{name}: {action} could name its resource"
+                checked.add(action)
+    assert {"s3:PutObject", "dynamodb:Scan", "sqs:SendMessage", "redshift-data:ExecuteStatement"} <= checked
+
+
+def stored(address: str) -> Any:
+    bucket, _, key = address.removeprefix("s3://").partition("/")
+    return nbformat.reads(boto3.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read().decode(), as_version=4)
+
+
+def texts(notebook: Any) -> str:
+    return "".join(output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", []))
+
+
+def test_a_run_on_a_standing_cloud_stores_the_executed_notebook_in_its_s3(before: dict[str, Any]) -> None:
+    done, s3 = before["done"], boto3.client("s3")
+    assert done.returncode == 1, done.stderr
+    bad, good = done.stdout.split("parameters ")[-1].splitlines()[1:3]
+    assert f"date={NO_DAY}" in bad and " failed " in bad
+    assert f"there is nothing of {NO_DAY}: the days are 2010-12-01 to 2011-12-09" in done.stderr
+    assert f"date={DAY} date_from=2011-02-01" in good and " ok " in good, done.stderr
+    executed = stored(f"s3://every-morning/{DAY}/{NOTEBOOK.name}")
+    assert f"1 day, {DAY} · " in texts(executed) and executed.metadata.papermill.exception is None
+    assert executed.metadata.papermill.parameters.date_from == "2011-02-01"
+    assert f"{DAY} " in texts(stored(f"s3://{before['lab'].outputs('08')['bucket']}/reports/{DAY}.ipynb"))
+    assert stored(f"s3://every-morning/{NO_DAY}/{NOTEBOOK.name}").metadata.papermill.exception is True
+    empty_bucket(s3, "every-morning")
+    s3.delete_bucket(Bucket="every-morning")
+
+
+def test_a_second_run_with_the_solutions_and_the_clean_up_leaves_nothing(before: dict[str, Any]) -> None:
+    """Last in this file. The notebook's own cells assert that all stages agree, and that nothing differs."""
+    settings = {"solutions": True, "cleanup": True, "rows": 1000}
+    papermill.execute_notebook(
+        str(NOTEBOOK), None, settings, kernel_name="python3", progress_bar=False, cwd=str(NOTEBOOK.parent)
+    )
+    assert inventory() == before["inventory"]
+    assert cluster_roles() == before["roles"]
+    assert runner.declared(NOTEBOOK).keys() >= {"date", "date_from", "date_to"}
