@@ -158,17 +158,20 @@ def wait_for(condition: Callable[[], T], *, timeout: float, what: str) -> T:
     """Ask until `condition()` is true, and return its value. Raises TimeoutError, which names `what`.
 
     For states that no boto3 waiter knows (`kinesis.get_waiter("stream_exists")` and the like are better where
-    they exist). It asks at once, then after 50 ms, then less and less often, every second at most.
+    they exist). It asks at once, then after 50 ms, then less and less often, down to once a second; and a question
+    that itself takes long (many pages of a log) is asked for a quarter of the time at most.
     """
     deadline, pause = time.monotonic() + timeout, 0.05
     while True:
+        asked = time.monotonic()
         value = condition()
+        took = time.monotonic() - asked
         if value:
             return value
         left = deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError(f"after {timeout:g} s still waiting for {what}; the last answer was {value!r}")
-        time.sleep(min(pause, left))
+        time.sleep(min(max(pause, 3 * took), left))
         pause = min(pause * 1.5, 1)
 
 
