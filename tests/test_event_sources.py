@@ -15,9 +15,11 @@ import os
 import re
 import time
 import zipfile
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import replace
 from typing import Any
+from zlib import crc32
 
 import boto3
 import pytest
@@ -924,8 +926,12 @@ def test_an_update_does_not_bring_a_deleted_mapping_back() -> None:
     run(test())
 
 
-def test_nothing_is_lost_and_a_keys_order_is_kept_whatever_happens() -> None:
-    """10,000 rows, a function that fails, is throttled, crashes and reports; resharding and updates all the while."""
+@pytest.mark.parametrize("factors", [(1,), (4, 1, 10)])
+def test_nothing_is_lost_and_a_keys_order_is_kept_whatever_happens(factors: tuple[int, ...]) -> None:
+    """10,000 rows, a function that fails, is throttled, crashes and reports; resharding and updates all the while.
+
+    With a ParallelizationFactor as well, and while that changes: guide: with-kinesis.html, order by partition key.
+    """
 
     async def test() -> None:
         turn = iter(range(10**9))
@@ -946,7 +952,7 @@ def test_nothing_is_lost_and_a_keys_order_is_kept_whatever_happens() -> None:
 
         seen: list[str] = []
         lab = Lab(shards=shards, play=play)
-        key = await lab.map(BatchSize=64, **REPORT)
+        key = await lab.map(BatchSize=64, ParallelizationFactor=factors[0], **REPORT)
         total = 0
         for step in range(40):
             lab.ahead += 1
@@ -957,7 +963,8 @@ def test_nothing_is_lost_and_a_keys_order_is_kept_whatever_happens() -> None:
                 shards = 5 if shards == 3 else 3
                 lab.call("UpdateShardCount", TargetShardCount=shards, ScalingType="UNIFORM_SCALING")
             if step % 6 == 5:
-                await lab.sources.update(key, {"BatchSize": 20 + step, "Enabled": step % 12 == 11}, REGION)
+                changed = {"BatchSize": 20 + step, "ParallelizationFactor": factors[step % len(factors)]}
+                await lab.sources.update(key, {**changed, "Enabled": step % 12 == 11}, REGION)
             await asyncio.sleep(0.002)
         await lab.sources.update(key, {"Enabled": True}, REGION)
         await lab.until(lambda: len(set(seen)) == total, f"{total} rows")
@@ -965,6 +972,118 @@ def test_nothing_is_lost_and_a_keys_order_is_kept_whatever_happens() -> None:
         for k in range(10):
             mine = [int(n.rpartition("/")[2]) for n in dict.fromkeys(seen) if n.startswith(f"key {k}/")]
             assert mine == list(range(1000))
+        await lab.sources.close()
+
+    run(test())
+
+
+# Several batches of a shard at a time: guide: with-kinesis.html, services-kinesis-parameters.html
+
+
+def keyed(lab: Lab, keys: str, count: int) -> None:
+    """Rows "a0", "b0", …, "a1", …, each under the key that it begins with."""
+    for n in range(count):
+        for key in keys:
+            lab.put(f"{key}{n}", key=key)
+
+
+def test_a_shards_batches_run_side_by_side_and_a_keys_one_after_the_other() -> None:
+    async def test() -> None:
+        running: Counter[str] = Counter()
+        most = []
+
+        async def play(event: Event) -> Answer:
+            mine = {name[0] for name in names(event)}
+            running.update(mine)
+            assert all(running[key] == 1 for key in mine), "one batch of a key at a time"
+            most.append(sum(1 for key in running if running[key]))
+            await asyncio.sleep(0.002)
+            running.subtract(mine)
+            return OK
+
+        lab = Lab(play=play)
+        await lab.map(BatchSize=5, ParallelizationFactor=10)
+        keyed(lab, "abcdefghij", 40)
+        await lab.until(lambda: sum(map(len, lab.batches())) == 400)
+        got = sum(lab.batches(), [])
+        for key in "abcdefghij":
+            assert [name for name in got if name[0] == key] == [f"{key}{n}" for n in range(40)]
+        assert max(most) > 3 and max(map(len, lab.batches())) == 5
+        await lab.sources.close()
+
+    run(test())
+
+
+def test_a_poison_record_blocks_its_own_lane_only_and_is_set_aside_by_its_number() -> None:
+    async def test() -> None:
+        lab = Lab(play=failing("c7"))
+        key = await lab.map(
+            BatchSize=8, ParallelizationFactor=10, MaximumRetryAttempts=-1, BisectBatchOnFunctionError=True
+        )
+        keyed(lab, "abcdefghij", 30)
+        lanes = crc32(b"c") % 10
+        behind = [k for k in "abcdefghij" if crc32(k.encode()) % 10 == lanes]
+        free = [k for k in "abcdefghij" if k not in behind]
+        wanted = {f"{k}{n}" for k in free for n in range(30)}
+        await lab.until(lambda: wanted <= set(sum(lab.batches(), [])), "all keys of the other lanes")
+        done = [b for b in lab.batches() if "c7" not in b]
+        assert not any(f"c{n}" in b for b in done for n in range(8, 30)), "nothing overtakes it"
+        setting = {"MaximumRetryAttempts": 1, "DestinationConfig": {"OnFailure": {"Destination": QUEUE}}}
+        await lab.sources.update(key, setting, REGION)
+        await lab.until(lambda: "c29" in sum(lab.batches(), []), "the lane to go on")
+        ((_, told, _),) = lab.sent
+        number = next(n for e in lab.events for n, name in zip(numbers(e), names(e), strict=True) if name == "c7")
+        info = told["KinesisBatchInfo"]
+        assert (info["batchSize"], info["startSequenceNumber"], info["endSequenceNumber"]) == (1, number, number)
+        got = [name for b in lab.batches() if "c7" not in b for name in b]
+        for k in "abcdefghij":  # each once, in order
+            assert [n for n in got if n[0] == k] == [f"{k}{n}" for n in range(30) if f"{k}{n}" != "c7"]
+        await lab.sources.close()
+
+    run(test())
+
+
+def test_a_partial_response_names_a_record_of_a_lane() -> None:
+    async def test() -> None:
+        failed: list[str] = []
+
+        def play(event: Event) -> Answer:
+            if not failed and "b5" in names(event):
+                failed.extend(names(event))
+                return report(numbers(event)[names(event).index("b5")])
+            return OK
+
+        lab = Lab(play=play)
+        keyed(lab, "abcdefg", 20)
+        await lab.map(BatchSize=20, ParallelizationFactor=7, **REPORT)
+        await lab.until(lambda: failed)
+        await lab.until(lambda: sum(map(len, lab.batches())) == 140 + len(failed) - failed.index("b5"))
+        after = next(b for b in lab.batches() if b[0] == "b5")
+        assert after == failed[failed.index("b5") :] and all(f"b{n}" in sum(lab.batches(), []) for n in range(20))
+        await lab.sources.close()
+
+    run(test())
+
+
+def test_what_is_done_is_not_done_again_when_a_mapping_with_lanes_changes() -> None:
+    """While one lane waits, others are far ahead: nothing of theirs comes twice after updates of every kind."""
+
+    async def test() -> None:
+        open_again = False
+        lab = Lab(play=lambda event: FAILED if not open_again and any(n[0] == "c" for n in names(event)) else OK)
+        keyed(lab, "abcdefghij", 20)
+        key = await lab.map(BatchSize=4, ParallelizationFactor=10, MaximumRetryAttempts=-1)
+        behind = [k for k in "abcdefghij" if crc32(k.encode()) % 10 == crc32(b"c") % 10]
+        free = [k for k in "abcdefghij" if k not in behind]
+        for change in ({"Enabled": False}, {"Enabled": True, "ParallelizationFactor": 3}, {"ParallelizationFactor": 1}):
+            await lab.until(lambda: {f"{k}19" for k in free} <= set(sum(lab.batches(), [])))
+            await lab.sources.update(key, change, REGION)
+            await lab.until(lambda: lab.state(key) in ("Enabled", "Disabled"))
+        open_again = True
+        keyed(lab, "c", 1)
+        await lab.until(lambda: sum(lab.batches(), []).count("c0") > 1 and "c19" in sum(lab.batches(), []))
+        done = [n for b in lab.batches() if not any(x[0] == "c" for x in b) for n in b]
+        assert all(done.count(f"{k}{n}") == 1 for k in free for n in range(20)), Counter(done).most_common(3)
         await lab.sources.close()
 
     run(test())
@@ -997,7 +1116,7 @@ def test_nothing_is_lost_and_a_keys_order_is_kept_whatever_happens() -> None:
         ({"MaximumBatchingWindowInSeconds": 301}, "Validation", "'maximumBatchingWindowInSeconds'"),
         ({"MaximumRetryAttempts": 10_001}, "Validation", "'maximumRetryAttempts'"),
         ({"MaximumRecordAgeInSeconds": 59}, "InvalidParameterValue", "between 60 and 604800"),
-        ({"ParallelizationFactor": 2}, "InvalidParameterValue", "ParallelizationFactor must be 1"),
+        ({"ParallelizationFactor": 11}, "Validation", "Value '11' at 'parallelizationFactor'"),
         ({"FunctionResponseTypes": ["Report"]}, "Validation", "[ReportBatchItemFailures]"),
         ({"TumblingWindowInSeconds": 30}, "InvalidParameterValue", "does not have TumblingWindowInSeconds"),
         ({"FilterCriteria": {"Filters": [{"Pattern": "{}"}]}}, "InvalidParameterValue", "not have FilterCriteria"),

@@ -1,9 +1,10 @@
 """A Kinesis stream as an event source.
 
-One task a shard keeps a shard's records in order, one batch at a time; a mapping's shards run side by side, and each
-mapping reads the stream for itself. Pages under https://docs.aws.amazon.com/lambda/latest/dg/: with-kinesis.html,
+One task a shard keeps a shard's records in order, one batch at a time; with a ParallelizationFactor they are dealt by
+partition key to as many lanes, each in order. A mapping's shards run side by side, and each mapping reads the stream
+for itself. Pages under https://docs.aws.amazon.com/lambda/latest/dg/: with-kinesis.html,
 services-kinesis-parameters.html. Otherwise than on AWS a mapping has no share in the shard's read limits, and is woken
-by a record instead of asking every second. Refused: tumbling windows, parallelisation factors above 1.
+by a record instead of asking every second. Refused: tumbling windows.
 """
 
 from __future__ import annotations
@@ -12,7 +13,11 @@ import asyncio
 import binascii
 import contextlib
 import time
+from collections import deque
+from collections.abc import Sequence
+from itertools import islice
 from typing import Any
+from zlib import crc32
 
 import orjson
 
@@ -23,6 +28,7 @@ from .mappings import EventSources, Mapping, Source, end_if_cancelled, invalid
 from .ordered import Batch, Part, check_record_age, deliver, iso, starting_position
 
 _GATHER = 0.05  # seconds for which a burst of records is let come before a waiting batch is looked at again
+_AHEAD = 1_000  # records that wait in a lane, before a failing batch of it keeps the other lanes waiting, too
 _NEEDED = ("GetRecords", "GetShardIterator", "DescribeStream", "ListShards")
 
 
@@ -41,13 +47,12 @@ class KinesisSource(Source):
         if self.at is not None:
             self.shown["StartingPositionTimestamp"] = self.at
         self.positions: dict[str, int] = {}  # shard id -> index of the next record
+        self.lanes: dict[str, list[_Lane]] = {}  # of a shard; they hold what is read and not yet processed
         self.done: set[str] = set()  # closed shards, read to the end
 
     @classmethod
     def settings(cls, p: dict[str, Any], old: dict[str, Any]) -> dict[str, Any]:
         settings = super().settings(p, old)
-        if settings["ParallelizationFactor"] != 1:
-            raise invalid("The local AWS runs one batch a shard at a time: ParallelizationFactor must be 1.")
         check_record_age(settings)
         return settings
 
@@ -93,6 +98,8 @@ class KinesisSource(Source):
         window, stream, part = mapping.config["MaximumBatchingWindowInSeconds"], self.stream, _Part(self, shard)
         until: float | None = None  # when the window closes that the first record of a batch has opened
         self.positions.setdefault(shard.id, shard.trimmed)
+        if mapping.config["ParallelizationFactor"] > 1 or any(lane.held for lane in self.lanes.get(shard.id, ())):
+            return await self._deal(mapping, shard)
         while not stream.deleted:
             end_if_cancelled()
             first, records, full = self._take(mapping, shard)
@@ -112,16 +119,85 @@ class KinesisSource(Source):
             stream.count_read(len(records), sum(len(r.data) for r in records), behind)
             await deliver(self.sources, mapping, part, Batch(first, records))
 
+    async def _deal(self, mapping: Mapping, shard: Shard) -> None:
+        """As `_read`, with a lane for each batch that may be in flight: a key's records are all in one lane."""
+        factor, stream = mapping.config["ParallelizationFactor"], self.stream
+        old = [held for lane in self.lanes.get(shard.id, ()) for held in lane.held]
+        lanes = self.lanes[shard.id] = [_Lane(self, shard) for _ in range(factor)]
+        for place, record in sorted(old, key=lambda held: held[0]):  # what a change of the mapping has interrupted
+            lanes[crc32(record.partition_key.encode()) % factor].add(place, record)
+        tasks = [asyncio.ensure_future(self._run(mapping, lane)) for lane in lanes]
+        try:
+            while not stream.deleted:
+                end_if_cancelled()
+                for task in tasks:
+                    if task.done():
+                        task.result()
+                first, records, _ = shard.read(self.positions[shard.id], mapping.config["BatchSize"])
+                taken = 0
+                for taken, record in enumerate(records, 1):
+                    lane = lanes[crc32(record.partition_key.encode()) % factor]
+                    if len(lane.held) >= max(_AHEAD, 2 * mapping.config["BatchSize"]):  # all wait for it
+                        taken -= 1
+                        break
+                    lane.add(first + taken - 1, record)
+                self.positions[shard.id] = first + taken
+                if taken:
+                    behind = self.kinesis.clock() - records[taken - 1].arrival if first + taken < shard.end_index else 0
+                    stream.count_read(taken, sum(len(r.data) for r in records[:taken]), behind)
+                    await asyncio.sleep(0)
+                    continue
+                if shard.closed and not records:
+                    if not any(lane.held for lane in lanes):
+                        del self.lanes[shard.id]
+                        return
+                    for lane in lanes:
+                        lane.more.set()
+                await _news(shard, None)  # of the shard, or of a lane
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _run(self, mapping: Mapping, lane: _Lane) -> None:
+        """Delivers what comes into a lane, one batch at a time."""
+        window, size = mapping.config["MaximumBatchingWindowInSeconds"], mapping.config["BatchSize"]
+        until: float | None = None
+        try:
+            while True:
+                end_if_cancelled()
+                lane.more.clear()
+                records, full = self._fitting(mapping, [record for _, record in islice(lane.held, size)])
+                if not records:
+                    await lane.more.wait()
+                    continue
+                if window and not full and not lane.shard.closed:
+                    until = until or time.monotonic() + window
+                    if (left := until - time.monotonic()) > 0:
+                        with contextlib.suppress(TimeoutError):
+                            await asyncio.wait_for(lane.more.wait(), left)
+                        await asyncio.sleep(min(_GATHER, max(0.0, until - time.monotonic())))
+                        continue
+                until = None
+                await deliver(self.sources, mapping, lane, Batch(lane.base, records))
+                lane.shard.news.set()
+        finally:
+            lane.shard.news.set()
+
     def _take(self, mapping: Mapping, shard: Shard) -> tuple[int, list[Record], bool]:
-        """The next batch: (first index, records, whether it is full) within BatchSize and the 6 MB of a payload."""
+        """The next batch: (first index, records, whether it is full)."""
         first, records, _ = shard.read(self.positions[shard.id], mapping.config["BatchSize"])
+        return first, *self._fitting(mapping, records)
+
+    def _fitting(self, mapping: Mapping, records: list[Record]) -> tuple[list[Record], bool]:
+        """What of at most BatchSize records fits into the 6 MB of a payload, and whether the batch is full."""
         around = 440 + len(self.arn) + len(mapping.function.role)  # what an event has besides data and key
         left = limits.LAMBDA_PAYLOAD
         for n, (data, key, _) in enumerate(records):
             left -= len(data) * 4 // 3 + len(key) + around
             if left < 0 and n:
-                return first, records[:n], True
-        return first, records, len(records) == mapping.config["BatchSize"] or left < 0
+                return records[:n], True
+        return records, len(records) == mapping.config["BatchSize"] or left < 0
 
 
 class _Part(Part[Record]):
@@ -134,6 +210,10 @@ class _Part(Part[Record]):
     def reached(self, batch: Batch[Record]) -> None:
         self.source.positions[self.id] = batch.first
 
+    def places(self, batch: Batch[Record]) -> Sequence[int]:
+        """The indexes of a batch's records in the shard."""
+        return range(batch.first, batch.first + len(batch.records))
+
     def now(self) -> float:
         return self.source.kinesis.clock()
 
@@ -145,10 +225,11 @@ class _Part(Part[Record]):
         return self.now() - (kept if allowed == -1 else min(kept, allowed))
 
     def told(self, batch: Batch[Record]) -> dict[str, Any]:
+        places = self.places(batch)
         return {
             "KinesisBatchInfo": {
-                "shardId": self.id, "startSequenceNumber": self.shard.sequence(batch.first),
-                "endSequenceNumber": self.shard.sequence(batch.first + len(batch.records) - 1),
+                "shardId": self.id, "startSequenceNumber": self.shard.sequence(places[0]),
+                "endSequenceNumber": self.shard.sequence(places[-1]),
                 "approximateArrivalOfFirstRecord": iso(batch.records[0].arrival),
                 "approximateArrivalOfLastRecord": iso(batch.records[-1].arrival),
                 "batchSize": len(batch.records), "streamArn": self.stream.arn,
@@ -156,23 +237,45 @@ class _Part(Part[Record]):
         }  # fmt: skip
 
     def index(self, identifier: Any, batch: Batch[Record]) -> int:
-        return int(identifier) - self.shard.base - 1 - batch.first
+        return self.places(batch).index(int(identifier) - self.shard.base - 1)
 
     def event(self, function: Function, batch: Batch[Record]) -> bytes:
         """https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis.html#kinesis-example-event"""
-        base, encode, shard_id = self.shard.base + 1 + batch.first, binascii.b2a_base64, self.id
+        base, encode, shard_id = self.shard.base + 1, binascii.b2a_base64, self.id
         fixed = {
             "eventSource": "aws:kinesis", "eventVersion": "1.0", "eventName": "aws:kinesis:record",
             "invokeIdentityArn": function.role, "awsRegion": self.stream.region, "eventSourceARN": self.stream.arn,
         }  # fmt: skip
         records = []
-        for number, (data, key, arrival) in enumerate(batch.records, base):
+        for place, (data, key, arrival) in zip(self.places(batch), batch.records, strict=True):
+            number = base + place
             record = {
                 "kinesisSchemaVersion": "1.0", "partitionKey": key, "sequenceNumber": str(number),
                 "data": encode(data, newline=False).decode("ascii"), "approximateArrivalTimestamp": arrival,
             }  # fmt: skip
             records.append({"kinesis": record, "eventID": f"{shard_id}:{number}", **fixed})
         return orjson.dumps({"Records": records})
+
+
+class _Lane(_Part):
+    """Records of a shard whose keys go together, counted by themselves: `base` is the number of the first one held."""
+
+    def __init__(self, source: KinesisSource, shard: Shard) -> None:
+        super().__init__(source, shard)
+        self.held, self.base, self.more = deque[tuple[int, Record]](), 0, asyncio.Event()
+
+    def add(self, place: int, record: Record) -> None:
+        self.held.append((place, record))
+        self.more.set()
+
+    def reached(self, batch: Batch[Record]) -> None:
+        for _ in range(batch.first - self.base):
+            self.held.popleft()
+        self.base = batch.first
+
+    def places(self, batch: Batch[Record]) -> Sequence[int]:
+        start = batch.first - self.base
+        return [place for place, _ in islice(self.held, start, start + len(batch.records))]
 
 
 async def _news(shard: Shard, timeout: float | None) -> None:
