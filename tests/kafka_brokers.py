@@ -1,5 +1,4 @@
-"""The brokers that Kafka's tests run on: the lab's own, and in `make soak` a genuine Apache Kafka, where Java and Maven
-are at hand."""
+"""The brokers that Kafka's tests run on: the lab's own, and a genuine Apache Kafka where Java and Maven are at hand."""
 
 from __future__ import annotations
 
@@ -13,7 +12,6 @@ from kafka.admin import NewTopic
 
 from helpers import genuine_kafka
 from helpers.localaws.broker import Broker
-from tests.seeded import SOAK
 
 BROKERS = ["embedded", "genuine"]
 
@@ -21,8 +19,6 @@ BROKERS = ["embedded", "genuine"]
 @pytest.fixture(scope="session")
 def genuine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[genuine_kafka.Kafka]:
     """One for the whole session: it takes seconds to start."""
-    if not SOAK:
-        pytest.skip("the genuine Apache Kafka takes its turn in `make soak`")
     if reason := genuine_kafka.why_not():
         pytest.skip(reason)
     kafka = genuine_kafka.Kafka(tmp_path_factory.mktemp("genuine"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
 import random
 import signal
@@ -22,10 +23,20 @@ import pytest
 from kafka import KafkaProducer
 
 from helpers import genuine_kafka
+from helpers.kafka_group import GroupConsumer
 from helpers.localaws.event_sources import EventSources, Needs, ordered
 from helpers.localaws.kinesis import Kinesis
 from helpers.localaws.types import AwsError, Invocation
-from tests.kafka_brokers import bootstrap, broker_kind, committed, embedded, genuine, is_genuine, make_topic, produce
+from tests.kafka_brokers import (
+    bootstrap,
+    broker_kind,
+    committed,
+    embedded,
+    genuine,
+    is_genuine,
+    make_topic,
+    produce,
+)
 from tests.seeded import SEED, SOAK
 from tests.test_event_sources import FAILED, FUNCTION, OK, QUEUE, REGION, ROLE, Answer, Event
 
@@ -308,16 +319,15 @@ def test_latest_and_at_timestamp(bootstrap: str, request: pytest.FixtureRequest)
     run(test())
 
 
-def test_a_topic_that_comes_later(genuine: genuine_kafka.Kafka) -> None:
-    """The lab's own broker makes a topic, of one partition, as soon as somebody asks about it."""
+def test_a_topic_that_comes_later(bootstrap: str, caplog: pytest.LogCaptureFixture) -> None:
+    """The trigger asks about the topic before it is there, and that does not make it."""
 
     async def test() -> None:
-        bootstrap = genuine.bootstrap
         lab = Lab(bootstrap)
         later = f"{lab.topic}-later"
         await lab.map(Topics=[later])
-        await asyncio.sleep(1)
-        make_topic(bootstrap, 2, later)
+        await lab.until(lambda: f"{later} not found" in caplog.text, "the trigger to have asked about it")
+        make_topic(bootstrap, 2, later)  # fails when it exists
         produce(bootstrap, later, "a", "b", "c")
         await lab.until(lambda: len(lab.got()) == 3)
         await lab.sources.close()
@@ -437,6 +447,19 @@ def test_records_from_the_lowest_failure_on_are_retried(bootstrap: str) -> None:
 
 
 # Changes, rebalancing, restarts
+
+
+def test_polls_that_are_shorter_than_a_join_do_not_forget_it(genuine: genuine_kafka.Kafka) -> None:
+    """kafka-python's own consumer stays without partitions nearly each time: see kafka_group.py"""
+    for _ in range(3):
+        topic = make_topic(genuine.bootstrap, 4)
+        settings = {"bootstrap_servers": genuine.bootstrap, "session_timeout_ms": 6_000, "heartbeat_interval_ms": 1_500}
+        with contextlib.closing(GroupConsumer(group_id=topic, **settings)) as consumer:
+            consumer.subscribe([topic])
+            until = time.monotonic() + 20
+            while len(consumer.assignment()) < 4:
+                consumer.poll(timeout_ms=1)
+                assert time.monotonic() < until, "it has not become a member"
 
 
 def test_a_change_lets_the_batch_in_flight_finish_and_delivers_nothing_twice(bootstrap: str) -> None:
@@ -568,7 +591,7 @@ def test_nothing_is_lost_and_a_keys_order_is_kept_whatever_happens(bootstrap: st
         run(test(seed))
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM] if SOAK else [signal.SIGKILL])
 def test_a_broker_that_is_restarted_loses_nothing(genuine: genuine_kafka.Kafka, how: signal.Signals) -> None:
     """Genuine Kafka ends, orderly or not, with batches in flight, and comes back with what it held."""
 

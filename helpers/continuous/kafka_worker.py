@@ -30,10 +30,12 @@ from typing import Any
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
-from kafka import KafkaConsumer, TopicPartition
+from kafka import TopicPartition
 from kafka.consumer.subscription_state import ConsumerRebalanceListener
 from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata
+
+from helpers.kafka_group import GroupConsumer
 
 from .leases import TRIM_HORIZON, LeaseLost, LeaseTable
 from .store import Record, Shard
@@ -125,7 +127,7 @@ class KafkaWorker:
     def member(self) -> Any:
         """A consumer that is going to join the group. Raises KafkaError when no broker answers."""
         session = int(self.failover * 1000)
-        return KafkaConsumer(
+        return GroupConsumer(
             **connection(self.bootstrap),
             group_id=self.leases.table,
             client_id=self.leases.worker,
@@ -134,7 +136,6 @@ class KafkaWorker:
             session_timeout_ms=session,
             heartbeat_interval_ms=session // 4,
             max_poll_records=PAGE,
-            allow_auto_create_topics=False,
             bootstrap_timeout_ms=10_000,
             metadata_max_age_ms=5_000,
             reconnect_backoff_max_ms=500,

@@ -28,6 +28,8 @@ from kafka.consumer.subscription_state import AsyncConsumerRebalanceListener
 from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata
 
+from helpers.kafka_group import GroupConsumer
+
 from .. import limits
 from ..broker import EMBEDDED, client_settings, real
 from ..types import Function
@@ -124,7 +126,7 @@ class KafkaSource(Source):
     def connection(self) -> dict[str, Any]:
         own = self.bootstrap == real()
         settings = client_settings() if own else {}
-        return {"bootstrap_servers": self.bootstrap.split(","), "allow_auto_create_topics": False, **settings}
+        return {"bootstrap_servers": self.bootstrap.split(","), **settings}
 
     async def authorize(self, function: Function) -> None:
         def need(action: str, resource: str, *others: str) -> None:
@@ -250,7 +252,7 @@ class _Reader(AsyncConsumerRebalanceListener):  # type: ignore[misc]
     def _poll(self) -> None:
         try:
             session = 3_000 if self.source.embedded else 6_000  # Tansu lets a group wait for nearly as long
-            self.consumer = KafkaConsumer(
+            self.consumer = GroupConsumer(
                 **self.source.connection(), group_id=self.source.group, enable_auto_commit=False,
                 auto_offset_reset="earliest", session_timeout_ms=session, heartbeat_interval_ms=session // 4,
                 bootstrap_timeout_ms=5_000, metadata_max_age_ms=2_000,
