@@ -456,6 +456,22 @@ async def test_a_copy_is_tried_again_until_its_time_is_over(lab: Lab) -> None:
 
 
 @in_process
+async def test_when_its_time_is_over_the_files_are_told_of_under_errors(lab: Lab) -> None:
+    """retry.html#dd-retry-redshift; ErrorOutputPrefix is for what could not be processed, and changes nothing here."""
+    lab.copy_error = AwsError("Redshift.ConnectionFailed", "")
+    await lab.to_redshift(retry=1, s3={"ErrorOutputPrefix": "elsewhere/!{firehose:error-output-type}/"})
+    begun = time.monotonic()
+    await lab.put(b"1")
+    [key] = await lab.until(lambda: list(lab.files("b/errors/manifests/")), "the manifest")
+    assert 0.9 < time.monotonic() - begun < 10 and len(lab.copies) > 3
+    [file] = lab.files()
+    assert json.loads(lab.objects[key])["entries"] == [{"url": f"s3://{file}", "mandatory": True}]
+    tried = len(lab.copies)
+    await asyncio.sleep(0.05)
+    assert len(lab.copies) == tried and not lab.files("b/elsewhere/")
+
+
+@in_process
 async def test_the_sources_records_are_kept_as_they_came(lab: Lab) -> None:
     """https://docs.aws.amazon.com/firehose/latest/APIReference/API_RedshiftDestinationConfiguration.html"""
     hints = {"SizeInMBs": 1, "IntervalInSeconds": 0}

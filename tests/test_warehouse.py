@@ -63,6 +63,21 @@ def test_statements_results_and_their_types(w: Warehouse) -> None:
     assert "ResourceNotFoundException" in refused(w.data.get_statement_result, Id=failed["Id"])
 
 
+def test_what_describe_says_of_time_and_size(w: Warehouse) -> None:
+    """https://docs.aws.amazon.com/redshift-data/latest/APIReference/API_DescribeStatement.html"""
+    before, begun = time.time(), time.monotonic_ns()
+    done = w.run("SELECT COUNT(*) AS n, 'x' AS s FROM (SELECT 1 AS a UNION ALL SELECT 2) AS q")
+    after, took = time.time(), time.monotonic_ns() - begun
+    assert before - 0.01 <= done["CreatedAt"].timestamp() <= done["UpdatedAt"].timestamp() <= after + 0.01
+    assert 0 < done["Duration"] <= took  # nanoseconds
+    assert (done["ResultRows"], done["HasResultSet"], done["RedshiftPid"] > 0) == (1, True, True)
+    assert done["ResultSize"] > 0 and done["QueryString"].startswith("SELECT COUNT(*)")
+    logged = f"SELECT elapsed_time FROM sys_query_history WHERE query_id = {done['RedshiftQueryId']}"
+    assert 0 < w.one(logged) <= took // 1000  # microseconds
+    failed = w.wait(w.start("SELECT 1/0"))
+    assert failed["Error"] == "ERROR: Divide by zero error" and failed["Duration"] > 0 and not failed["HasResultSet"]
+
+
 def test_long_results_come_in_pages(w: Warehouse) -> None:
     digits = "(SELECT 0 n UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3 UNION ALL SELECT 4)"
     crossed = " CROSS JOIN ".join(f"{digits} d{n}" for n in range(5))
@@ -159,11 +174,19 @@ def test_clusters_are_created_paused_resumed_and_deleted(w: Warehouse) -> None:
     assert redshift.create_cluster(**made)["Cluster"]["ClusterStatus"] == "creating"
     redshift.get_waiter("cluster_available").wait(ClusterIdentifier="second")
     assert "ClusterAlreadyExists" in refused(redshift.create_cluster, **made)
-    w.run("CREATE TABLE kept AS SELECT 1 AS n", **where)
+    kept = w.run("CREATE TABLE kept AS SELECT 1 AS n", **where)["Id"]
     assert redshift.pause_cluster(ClusterIdentifier="second")["Cluster"]["ClusterStatus"] == "pausing"
     (found,) = redshift.describe_clusters(ClusterIdentifier="second")["Clusters"]
     assert (found["ClusterStatus"], found["Tags"]) == ("paused", made["Tags"])
-    assert "is not available: it is paused" in refused(w.data.execute_statement, Sql="SELECT 1", **where)
+    for call, arguments in (
+        (w.data.execute_statement, {"Sql": "SELECT 1"}), (w.data.batch_execute_statement, {"Sqls": ["SELECT 1"]}),
+        (w.data.list_tables, {}), (w.data.list_schemas, {}), (w.data.list_databases, {}),
+        (w.data.describe_table, {"Table": "kept"}),
+    ):  # fmt: skip
+        assert "ValidationException: Redshift cluster second is not available: it is paused" in refused(
+            call, **arguments, **where
+        )
+    assert w.data.describe_statement(Id=kept)["Status"] == "FINISHED"  # what was asked before is still known
     assert "InvalidClusterState" in refused(redshift.pause_cluster, ClusterIdentifier="second")
     redshift.resume_cluster(ClusterIdentifier="second")
     redshift.get_waiter("cluster_available").wait(ClusterIdentifier="second")
@@ -300,6 +323,7 @@ def killed(w: Warehouse, sql: str, after: float) -> bool:
     engine = w.engine()
     assert engine is not None
     engine.kill()
+    engine.wait(10)  # a kill that came too late must not hit the question that follows
     status = w.wait(statement)["Status"]
     print(f"killed {after:.3f} s after {sql[:5]} began: {status}")
     return status == "FAILED"

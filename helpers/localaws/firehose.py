@@ -7,6 +7,8 @@ Delivery is at least once. A file waits until it is written: as long as the stre
 after PutRecord. One COPY at a time takes all files that wait, by a manifest; when its retries are over, the manifest is
 left under errors/. Otherwise than on AWS a change takes effect at once, records that are there are read at once, a
 stream's buffer is one for all its shards, and calls have no quota but for what waits (see `MOST_WAITING`).
+ErrorOutputPrefix is checked and kept, and no file ever lies under it: AWS puts there what transformation, conversion
+or partitioning could not process. S3 that fails is tried again, Redshift's skipped files are told of under errors/.
 Refused: other sources and destinations, transformation by Lambda, format conversion, dynamic partitioning, encryption,
 Secrets Manager, compressions other than GZIP.
 """

@@ -1038,6 +1038,9 @@ class Compiler:
             raise SqlError("syntax error: MERGE takes its rows from a table, not from a query")
         scope = Scope()
         scope.tables[relation.name] = [(c.name, c.type) for c in relation.columns]
+        found = self.catalog.find(node.args["using"].db.lower(), node.args["using"].name.lower().removeprefix("#"))
+        if found is not None and found.kind != "r":
+            raise SqlError("MERGE takes its rows from a table, not from a view")
         source = self._table(node.args["using"], scope)
         on = self._condition(node.args["on"], scope)
         clauses: dict[bool, str] = {}

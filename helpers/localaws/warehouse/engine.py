@@ -6,6 +6,7 @@ it the transaction that runs: what was not committed is gone, what was is in the
 
 from __future__ import annotations
 
+import math
 import os
 import queue
 import re
@@ -90,7 +91,7 @@ class Engine:
                 "autoload_known_extensions": False,
             },
         )  # fmt: skip
-        connection.execute("SET TimeZone='UTC'; ATTACH ':memory:' AS stage")
+        connection.execute("SET TimeZone='UTC'; SET GLOBAL ieee_floating_point_ops=false; ATTACH ':memory:' AS stage")
         connection.execute(MACROS)
         Catalog.prepare(connection, self.settings["admin"], self.settings["password"])
         self._databases[name] = connection
@@ -401,6 +402,8 @@ def _field(value: Any, kind: Type) -> dict[str, Any]:
     if kind.is_integer:
         return {"longValue": int(value)}
     if kind.is_float:
+        if not math.isfinite(value):
+            raise refuse("NaN and infinity in a result")
         return {"doubleValue": float(value)}
     if kind.name == "numeric":
         return {"stringValue": format(value, "f")}
@@ -436,7 +439,7 @@ def spoken(error: duckdb.Error) -> str:
     for pattern, words in _SPOKEN:
         if match := re.search(pattern, text):
             return match.expand(words)
-    return re.sub(r"^[A-Z]\w+ (?:Input )?Error: ", "", text)
+    return re.sub(r"^[A-Z][\w ]*? Error: ", "", text)
 
 
 # The pipe

@@ -170,8 +170,10 @@ def _round(x: Typed, places: Typed | None = None) -> Typed:
     x = _need_number(x)
     digits = _number(places, "ROUND with a number of places") if places else 0
     if x.type.is_float:
-        return Typed(f"round({x.sql}, {digits})", FLOAT8)
+        return Typed(f"rs_round(CAST({x.sql} AS DOUBLE), {digits})", FLOAT8)
     kind = x.type.as_numeric()
+    if x.type.is_integer:  # "returns the same numeric data type as the input"
+        return Typed(f"CAST(round(CAST({x.sql} AS {kind.engine}), {min(digits, 0)}) AS {x.type.engine})", x.type)
     scale = max(min(digits, kind.scale), 0)
     to = numeric(min(kind.precision - kind.scale + scale + 1, 38), scale)
     return Typed(f"CAST(round(CAST({x.sql} AS {kind.engine}), {digits}) AS {to.engine})", to)
@@ -187,6 +189,9 @@ def _trunc(x: Typed, places: Typed | None = None) -> Typed:
         if digits:
             raise refuse("TRUNC of a floating-point number to a number of places")
         return Typed(f"trunc({x.sql})", FLOAT8)
+    if x.type.is_integer:
+        unit = 10 ** -min(digits, 0)
+        return Typed(f"CAST(CAST({x.sql} AS HUGEINT) // {unit} * {unit} AS {x.type.engine})", x.type)
     return cut(Typed(x.sql, x.type.as_numeric(), x.const), digits)
 
 
@@ -197,14 +202,14 @@ def _mod(a: Typed, b: Typed) -> Typed:
 
 def _double(function: str) -> Function:
     def make(*values: Typed) -> Typed:
-        return Typed(f"{function}({', '.join(cast(_need_number(v), FLOAT8).sql for v in values)})", FLOAT8)
+        return Typed(f"rs_finite({function}({', '.join(cast(_need_number(v), FLOAT8).sql for v in values)}))", FLOAT8)
 
     return make
 
 
 for _name, _duck, _count in (
     ("sqrt", "sqrt", 1), ("exp", "exp", 1), ("ln", "ln", 1), ("log", "log10", 1), ("power", "pow", 2),
-    ("pow", "pow", 2), ("cbrt", "cbrt", 1), ("pi", "pi", 0), ("random", "random", 0),
+    ("pow", "pow", 2), ("pi", "pi", 0), ("random", "random", 0),
 ):  # fmt: skip
     FUNCTIONS[_name] = (_double(_duck), _count, _count)
 
@@ -236,12 +241,20 @@ _text_function("lower", "lower", 1)
 _text_function("upper", "upper", 1)
 _text_function("reverse", "reverse", 1)
 _text_function("len length char_length character_length textlen", "length", 1, INT4)
-_text_function("octet_length", "strlen", 1, INT4)
 _text_function("ascii", "ascii", 1, INT4)
 _text_function("strpos", "strpos", 2, INT4)
 _text_function("replace", "replace", 3)
 _text_function("translate", "translate", 3)
 _text_function("md5", "md5", 1)
+
+
+@_has("octet_length", 1)
+def _octet_length(text: Typed) -> Typed:
+    """Of a CHAR its whole length: https://docs.aws.amazon.com/redshift/latest/dg/r_OCTET_LENGTH.html"""
+    x = as_text(text).sql
+    if text.type.name == "bpchar":
+        return Typed(f"CASE WHEN {x} IS NOT NULL THEN {text.type.length} END", INT4)
+    return Typed(f"CAST(strlen({x}) AS INTEGER)", INT4)
 
 
 @_has("charindex", 2)
@@ -289,10 +302,15 @@ def _side(function: str) -> Function:
 FUNCTIONS["left"], FUNCTIONS["right"] = (_side("left"), 2, 2), (_side("right"), 2, 2)
 
 
+def _bounded(count: Typed) -> str:
+    refused = quote(f"The local warehouse does not have texts of more than {MAX_VARCHAR} bytes.")
+    return f"rs_at_most({cast(count, INT4).sql}, {MAX_VARCHAR}, {refused})"
+
+
 def _padded(function: str) -> Function:
     def make(text: Typed, count: Typed, fill: Typed | None = None) -> Typed:
         by = as_text(fill).sql if fill else "' '"
-        return Typed(f"{function}({as_text(text).sql}, greatest({cast(count, INT4).sql}, 0), {by})", varchar())
+        return Typed(f"{function}({as_text(text).sql}, greatest({_bounded(count)}, 0), {by})", varchar())
 
     return make
 
@@ -302,7 +320,10 @@ FUNCTIONS["lpad"], FUNCTIONS["rpad"] = (_padded("lpad"), 2, 3), (_padded("rpad")
 
 @_has("repeat replicate", 2)
 def _repeat(text: Typed, count: Typed) -> Typed:
-    return Typed(f"repeat({as_text(text).sql}, {cast(count, INT4).sql})", varchar())
+    refused = quote(f"The local warehouse does not have texts of more than {MAX_VARCHAR} bytes.")
+    x, n = as_text(text).sql, cast(count, INT4).sql
+    size = f"greatest(strlen({x}), 1) * CAST({n} AS BIGINT)"
+    return Typed(f"repeat({x}, CASE WHEN {size} > {MAX_VARCHAR} THEN error({refused}) ELSE {n} END)", varchar())
 
 
 @_has("chr", 1)
@@ -316,9 +337,11 @@ def _split_part(text: Typed, delimiter: Typed, position: Typed) -> Typed:
     return Typed(f"split_part({as_text(text).sql}, {as_text(delimiter).sql}, {n})", varchar())
 
 
-def pattern(value: Typed) -> str:
-    """A POSIX pattern that means the same in RE2."""
+def pattern(value: Typed, found: bool = False) -> str:
+    """A POSIX pattern that means the same in RE2; `found`: also which part of the text it finds."""
     text = constant(value, "a regular expression")
+    if found and re.search(r"\||[*+?}]\?", text):  # POSIX takes the longest of several, RE2 the first
+        raise refuse(f"the regular expression {text!r} here: its alternatives may be of several lengths")
     if re.search(
         r"\(\?|\\[1-9]|\[\[[:.=](?!(?:alpha|digit|alnum|upper|lower|space|punct|xdigit|blank):\])|\\[mMyYAZ<>]", text
     ):
@@ -331,17 +354,17 @@ def _regexp_replace(text: Typed, wanted: Typed, by: Typed | None = None) -> Type
     new = constant(by, "REGEXP_REPLACE with a replacement") if by else ""
     if "$" in new or "\\" in new:
         raise refuse("REGEXP_REPLACE with references in the replacement")
-    return Typed(f"regexp_replace({as_text(text).sql}, {pattern(wanted)}, {quote(new)}, 'g')", varchar())
+    return Typed(f"regexp_replace({as_text(text).sql}, {pattern(wanted, True)}, {quote(new)}, 'g')", varchar())
 
 
 @_has("regexp_substr", 2)
 def _regexp_substr(text: Typed, wanted: Typed) -> Typed:
-    return Typed(f"regexp_extract({as_text(text).sql}, {pattern(wanted)})", varchar())
+    return Typed(f"regexp_extract({as_text(text).sql}, {pattern(wanted, True)})", varchar())
 
 
 @_has("regexp_count", 2)
 def _regexp_count(text: Typed, wanted: Typed) -> Typed:
-    return Typed(f"CAST(len(regexp_extract_all({as_text(text).sql}, {pattern(wanted)})) AS INTEGER)", INT4)
+    return Typed(f"CAST(len(regexp_extract_all({as_text(text).sql}, {pattern(wanted, True)})) AS INTEGER)", INT4)
 
 
 # JSON
@@ -349,15 +372,16 @@ def _regexp_count(text: Typed, wanted: Typed) -> Typed:
 
 @_has("json_extract_path_text", 2, 7)
 def _json_path(text: Typed, *steps: Typed) -> Typed:
+    """NULL for a path that is not there: https://docs.aws.amazon.com/redshift/latest/dg/JSON_EXTRACT_PATH_TEXT.html"""
     path = quote("$" + "".join('."' + constant(s, "a JSON path").replace('"', '\\"') + '"' for s in steps))
     x = f"rs_json({as_text(text).sql})"
-    return Typed(f"rs_found(json_extract_string({x}, {path}), coalesce(json_exists({x}, {path}), true))", varchar())
+    return Typed(f"rs_found({x}, json_extract_string({x}, {path}), json_type({x}, {path}))", varchar())
 
 
 @_has("json_extract_array_element_text", 2)
 def _json_element(text: Typed, position: Typed) -> Typed:
     x, path = f"rs_json({as_text(text).sql})", quote(f"$[{_number(position, 'a JSON position')}]")
-    return Typed(f"rs_found(json_extract_string({x}, {path}), coalesce(json_exists({x}, {path}), true))", varchar())
+    return Typed(f"rs_found({x}, json_extract_string({x}, {path}), json_type({x}, {path}))", varchar())
 
 
 @_has("json_array_length", 1)
@@ -428,6 +452,8 @@ def part_function(name: str, part: str, arguments: list[Typed]) -> Typed:
     if name in ("datediff", "date_diff"):
         unit = date_part(part, _SPANS)
         a, b = (as_moment(v) for v in arguments)
+        if unit == "week":
+            return Typed(f"rs_weeks({a.sql}, {b.sql})", INT8, const)
         return Typed(f"date_diff('{unit}', {a.sql}, {b.sql})", INT8, const)
     if name == "date_trunc":
         unit = date_part(part, (*_SPANS, "decade", "century", "millennium"))
@@ -543,7 +569,9 @@ def _read(text: Typed, wanted: Typed, name: str) -> str:
         if token not in _IN and token[0].isalpha():
             raise refuse(f"{token!r} in a format of {name}")
         made += _IN.get(token, token.replace("%", "%%"))
-    return f"strptime({as_text(text).sql}, {quote(made)})"
+    x = as_text(text).sql
+    why = f"error('The local warehouse does not read ' || {x} || {quote(f' by the format of {name}.')})"
+    return f"CASE WHEN {x} IS NULL THEN NULL ELSE coalesce(try_strptime({x}, {quote(made)}), {why}) END"
 
 
 @_has("to_date", 2)
@@ -564,17 +592,23 @@ AGGREGATES = (
 ).split()
 
 
+def _no_function(name: str, arguments: list[Typed]) -> SqlError:
+    return SqlError(f"function {name}({', '.join(str(a.type).partition('(')[0] for a in arguments)}) does not exist")
+
+
 def aggregate(name: str, arguments: list[Typed], distinct: bool, over: str, order: list[str]) -> Typed:
     """https://docs.aws.amazon.com/redshift/latest/dg/c_Aggregate_Functions.html"""
     unique = "DISTINCT " if distinct else ""
-    if name == "count":
+    if name == "count" and len(arguments) < 2:
         if not arguments:
             return Typed(f"count(*){over}", INT8)
         return Typed(f"count({unique}{bare(arguments[0])}){over}", INT8)
-    if not arguments:
-        raise SqlError(f"function {name}() does not exist")
+    if not arguments or len(arguments) > (2 if name == "listagg" else 1):
+        raise _no_function(name, arguments)
     x = arguments[0]
     if name in ("min", "max", "any_value"):
+        if x.type.name == "bool" and name != "any_value":
+            raise _no_function(name, arguments)
         if x.type.name == "unknown":
             x = cast(x, varchar())
         return Typed(f"{name}({x.sql}){over}", x.type)
@@ -610,7 +644,7 @@ def _listagg(arguments: list[Typed], distinct: bool, over: str, order: list[str]
     separator = quote(constant(arguments[1], "LISTAGG with a delimiter")) if len(arguments) > 1 else "''"
     if distinct:
         x = f"nullif({bare(as_text(arguments[0]))}, '')"
-        if order and [o.partition(" ")[0] for o in order] != [bare(arguments[0])] and not arguments[0].type.is_text:
+        if order and [o.rpartition(" NULLS ")[0].rpartition(" ")[0] for o in order] != [bare(arguments[0])]:
             raise refuse("LISTAGG(DISTINCT …) in another order than its own")
         down = " DESC" if order and " DESC" in order[0] else ""
         order = [x + down] if order else []
@@ -641,8 +675,13 @@ WINDOWS = (
 ).split()
 
 
+_OF_ONE = ("ntile", "first_value", "last_value", "ratio_to_report")
+
+
 def window(name: str, arguments: list[Typed], nulls: str, over: str) -> Typed:
     """https://docs.aws.amazon.com/redshift/latest/dg/c_Window_functions.html"""
+    if len(arguments) > {"lag": 3, "lead": 3, "nth_value": 2}.get(name, int(name in _OF_ONE)):
+        raise _no_function(name, arguments)
     if name in ("row_number", "rank", "dense_rank"):
         return Typed(f"{name}(){over}", INT8)
     if name == "ntile":

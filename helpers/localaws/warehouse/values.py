@@ -7,6 +7,7 @@ Where AWS documents no answer and answers could differ, the statement fails inst
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from .sqltypes import (
@@ -62,10 +63,24 @@ CREATE OR REPLACE MACRO rs_exact(x, counted, what) AS CASE WHEN counted = trunc(
     ELSE rs_undecided(x, what) END;
 CREATE OR REPLACE MACRO rs_whole(x, what) AS rs_exact(x, x, what);
 CREATE OR REPLACE MACRO rs_divide(a, b) AS CASE WHEN b = 0 THEN error('Divide by zero error') ELSE a // b END;
-CREATE OR REPLACE MACRO rs_fraction(a, b) AS CASE WHEN b = 0 THEN error('Divide by zero error') ELSE a / b END;
+CREATE OR REPLACE MACRO rs_finite(x) AS CASE WHEN isfinite(x) OR x IS NULL THEN x
+    ELSE error('value out of range: overflow') END;
+CREATE OR REPLACE MACRO rs_fraction(a, b) AS CASE WHEN b = 0 THEN error('Divide by zero error')
+    ELSE rs_finite(a / b) END;
+CREATE OR REPLACE MACRO rs_round(x, n) AS CASE WHEN abs(x * pow(10, n)) % 1 = 0.5 THEN error('The local warehouse '
+    || 'does not decide to which side Redshift rounds a floating-point half: make it DECIMAL.') ELSE round(x, n) END;
+CREATE OR REPLACE MACRO rs_since(x, first) AS date_diff('day', first, date_trunc('day', x)) // 7;
+CREATE OR REPLACE MACRO rs_weeks(a, b) AS CASE WHEN rs_since(b, TIMESTAMP '0001-01-01') - rs_since(a, TIMESTAMP
+    '0001-01-01') = rs_since(b, TIMESTAMP '0000-12-31') - rs_since(a, TIMESTAMP '0000-12-31')
+    THEN rs_since(b, TIMESTAMP '0001-01-01') - rs_since(a, TIMESTAMP '0001-01-01')
+    WHEN a IS NULL OR b IS NULL THEN NULL
+    ELSE error('The local warehouse does not decide whether Redshift''s week begins on Sunday or on Monday here: '
+    || 'use DATE_TRUNC, whose weeks begin on Mondays.') END;
 CREATE OR REPLACE MACRO rs_json(x) AS CASE WHEN x IS NULL OR json_valid(x) THEN x ELSE error('JSON parsing error') END;
-CREATE OR REPLACE MACRO rs_found(x, known) AS CASE WHEN known THEN x ELSE
-    error('The local warehouse does not decide what Redshift answers for a path that a JSON text does not have.') END;
+CREATE OR REPLACE MACRO rs_found(x, v, kind) AS CASE WHEN v IS NULL OR contains(x, v)
+    AND NOT (kind = 'DOUBLE' AND regexp_matches(x, '\.\d*0([^\d]|$)|\d[eE]')) THEN v
+    ELSE error('The local warehouse does not decide how Redshift writes this value of a JSON text.') END;
+CREATE OR REPLACE MACRO rs_at_most(n, most, what) AS CASE WHEN n <= most OR n IS NULL THEN n ELSE error(what) END;
 CREATE OR REPLACE MACRO rs_at_least(n, least, what) AS CASE WHEN n >= least OR n IS NULL THEN n ELSE error(what) END;
 """
 
@@ -97,6 +112,8 @@ def literal(text: str) -> Typed:
 def number(text: str) -> Typed:
     """https://docs.aws.amazon.com/redshift/latest/dg/r_numeric_literals201.html"""
     if "e" in text.lower():
+        if not math.isfinite(float(text)):
+            raise SqlError(f'"{text}" is out of range for type double precision')
         return Typed(f"CAST({text} AS DOUBLE)", FLOAT8, True)
     whole, _, fraction = text.partition(".")
     if fraction or "." in text:
@@ -303,7 +320,7 @@ def arithmetic(sign: str, a: Typed, b: Typed) -> Typed:
         x, y = (f"CAST({v.sql} AS {kind.engine})" for v in (a, b))
         if sign == "%":
             raise no_operator(a.type, sign, b.type)
-        return Typed(f"rs_fraction({x}, {y})" if sign == "/" else f"({x} {sign} {y})", kind, const)
+        return Typed(f"rs_fraction({x}, {y})" if sign == "/" else f"rs_finite({x} {sign} {y})", kind, const)
     if a.type.is_integer and b.type.is_integer:
         kind = common(a.type, b.type)
         x, y = (v.sql if v.type == kind else f"CAST({v.sql} AS {kind.engine})" for v in (a, b))
