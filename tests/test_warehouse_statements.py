@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import nbformat
 import pytest
 from warehouse_lab import BUCKET, Failed, Warehouse, warehouse
 
@@ -127,6 +128,15 @@ def test_every_statement_runs_or_is_refused_with_its_reason(w: Warehouse) -> Non
     assert [k["Key"] for k in w.s3.list_objects_v2(Bucket=BUCKET, Prefix="out/country_")["Contents"]] == [
         "out/country_000.parquet"
     ]
+
+
+def test_a_learner_finds_what_is_refused_and_why() -> None:
+    """Notebook 06 provokes each refusal of the list, and its printed answer is what the warehouse says."""
+    path = Path(__file__).parent.parent / "notebooks" / "06-redshift-data-warehouse-pipeline.ipynb"
+    cells = nbformat.read(path, as_version=4).cells
+    told = "".join(o.get("text", "") for c in cells if c.cell_type == "code" for o in c.outputs)
+    missing = [name for name, reason in REFUSED.items() if reason not in told]
+    assert not missing
 
 
 def check(name: str, rows: list[tuple[Any, ...]]) -> None:
