@@ -24,8 +24,9 @@ from zlib import crc32
 import boto3
 import pytest
 from botocore.exceptions import ClientError
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from seeded import seeded
 
 from helpers.localaws import limits, protocols, server
 from helpers.localaws.event_sources import EventSources, Needs, ordered
@@ -1187,7 +1188,7 @@ _JUNK = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@seeded(150, 10_000)
 @given(st.data())
 def test_nothing_that_a_stranger_sends_breaks_it(data: st.DataObject) -> None:
     """Whatever the members hold, the answer is AWS's or an AwsError, and a mapping that stands delivers as before."""

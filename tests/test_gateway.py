@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import os
-import random
 import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, note, seed, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from seeded import seeded
 from test_vtl import PASSTHROUGH, best
 
 from helpers.localaws import types as t
@@ -39,8 +38,6 @@ IAM = DOCS + "api-gateway-control-access-using-iam-policies-to-invoke-api.html"
 FAULTS = "https://repost.aws/knowledge-center/api-gateway-internal-server-error"
 THROTTLED = "https://repost.aws/questions/QUfI6bsdd0SOiPeyimzxSkfQ (a throttled Lambda is 500 to the client)"
 RECORDED = "localstack/localstack tests/aws/services/apigateway/*.snapshot.json, recorded against API Gateway"
-SOAK = int(os.environ.get("WORKBOOK_SOAK", "1"))
-SEED = int(os.environ.get("WORKBOOK_SEED", random.randrange(10**6)))
 
 LAMBDA = "arn:aws:lambda:us-east-1:123456789012:function:test"
 DEFAULT = {"200": t.IntegrationResponse("200", None, {}, {})}
@@ -708,8 +705,7 @@ raw = st.one_of(st.binary(max_size=40), st.text(max_size=30).map(str.encode), st
 latin = st.text(st.characters(min_codepoint=32, max_codepoint=255), max_size=12)
 
 
-@seed(SEED)
-@settings(max_examples=300 * SOAK, deadline=None, print_blob=True)
+@seeded(1_000, 100_000)
 @given(
     st.lists(pieces | st.text(max_size=4), max_size=5).map("".join), st.lists(pieces, max_size=3).map("".join),
     raw, raw, st.sampled_from(["AWS", "AWS_PROXY", "MOCK"]), st.sampled_from([None, "Unhandled"]), latin, latin,
@@ -719,7 +715,6 @@ def test_nothing_raises_and_no_5xx_is_ours(
     asked: str, answered: str, body: bytes, payload: bytes, kind: str, error: str | None, header: str, content: str,
     path: str, pattern: str | None,
 ) -> None:  # fmt: skip
-    note(f"WORKBOOK_SEED={SEED}")
     answers = DEFAULT | {
         "400": respond("400", pattern, answered, X_A="integration.response.body.a", X_B="method.request.body.a")
     }

@@ -17,8 +17,9 @@ import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from seeded import seeded
 
 from helpers.localaws import protocols, server
 from helpers.localaws.kinesis import Kinesis
@@ -609,7 +610,7 @@ def test_closed_shards_are_listed_until_their_records_expire() -> None:
     assert [s["ShardId"] for s in lab.shards()] == [SHARD(n) for n in (1, 2, 3, 4)], "an id is not given twice"
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@seeded(30, 3_000)
 @given(st.lists(st.tuples(st.sampled_from(["put", "split", "merge", "scale"]), st.integers(0, 10**6)), max_size=40))
 def test_whatever_is_resharded_every_record_is_found_once_and_in_the_order_of_its_key(
     steps: list[tuple[str, int]],
@@ -722,7 +723,7 @@ _JUNK = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@seeded(300, 20_000)
 @given(st.data())
 def test_nothing_that_a_stranger_sends_breaks_it(data: st.DataObject) -> None:
     """Whatever the members hold, the answer is AWS's or an AwsError, and the stream is as good as before."""

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import random
 import time
 from typing import Any
 
 import airspeed
 import pytest
-from hypothesis import given, note, seed, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from seeded import seeded
 
 from helpers.localaws import vtl
 
@@ -22,8 +21,6 @@ LIMITS = DOCS + "limits.html"
 VELOCITY = "https://velocity.apache.org/engine/devel/vtl-reference.html"  # to which AWS's reference sends its readers
 RECORDED = "localstack/airspeed tests/test_templating.snapshot.json, recorded against API Gateway"
 FORM_DATA = "https://stackoverflow.com/questions/32057053 (templates for form data that run on AWS)"
-SOAK = int(os.environ.get("WORKBOOK_SOAK", "1"))
-SEED = int(os.environ.get("WORKBOOK_SEED", random.randrange(10**6)))
 
 # AWS's "Method Request passthrough" template, as the console offers it.
 PASSTHROUGH = """#set($allParams = $input.params())
@@ -283,24 +280,20 @@ templates = st.recursive(
 )  # fmt: skip
 
 
-@seed(SEED)
-@settings(max_examples=200 * SOAK, deadline=None, print_blob=True)
+@seeded(300, 20_000)
 @given(templates)
 def test_it_renders_as_airspeed_does(template: str) -> None:
-    note(f"WORKBOOK_SEED={SEED}")
     template = "#set($v = '')" + template
     assert vtl.compile_template(template)(dict(WORLD)) == airspeed.Template(template).merge(WORLD)
 
 
-@seed(SEED)
-@settings(max_examples=200 * SOAK, deadline=None, print_blob=True)
+@seeded(1_000, 100_000)
 @given(
     st.lists(st.one_of(templates, st.sampled_from(["#if(", ")", "#end", "${", "#foreach(", "$x.y(", "[", "#set($"]),
                        st.text(max_size=8))).map("".join),
     st.one_of(st.just(PETS), st.text(max_size=30)),
 )  # fmt: skip
 def test_no_template_and_no_payload_raises_anything_else(template: str, body: str) -> None:
-    note(f"WORKBOOK_SEED={SEED}")
     try:
         assert isinstance(render(template + "$input.json('$')$input.path('$.a')", body), str)
     except (vtl.TemplateError, vtl.PayloadError):

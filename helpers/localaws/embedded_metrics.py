@@ -30,18 +30,30 @@ def _of(document: dict[str, Any]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     for directive in document["_aws"]["CloudWatchMetrics"]:
         data = []
         for names in directive["Dimensions"]:
-            dimensions = [{"Name": name, "Value": str(document[name])} for name in names]
+            dimensions = [{"Name": _text(name), "Value": str(document[name])} for name in names]
             for metric in directive["Metrics"]:
                 given = document[metric["Name"]]
-                values = [float(value) for value in (given if isinstance(given, list) else [given])]
-                unit = metric.get("Unit", "None")
+                values = [_number(value) for value in (given if isinstance(given, list) else [given])]
+                unit = _text(metric.get("Unit", "None"))
                 data.append(
                     {
-                        "MetricName": metric["Name"],
+                        "MetricName": _text(metric["Name"]),
                         "Dimensions": dimensions,
                         "Timestamp": at,
                         "Values": values,
                         "Unit": unit,
                     }
                 )
-        yield directive["Namespace"], data
+        yield _text(directive["Namespace"]), data
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise TypeError("a name is a text")
+    return value
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError("a metric's value is a number")
+    return float(value)

@@ -466,15 +466,20 @@ class LambdaRuntime:
             half = place.with_name("half")
             _remove(half)
             half.mkdir(parents=True)
-            with zipfile.ZipFile(io.BytesIO(function.code)) as archive:
-                archive.extractall(half)
-                for entry in archive.infolist():
-                    mode = entry.external_attr >> 16 & 0o777
-                    if mode and not entry.is_dir():
-                        (half / entry.filename).chmod(mode)
+            extract(function.code, half)
             half.rename(place)
             for folder, _, _ in os.walk(place):
                 os.chmod(folder, 0o555)
+
+
+def extract(code: bytes, place: Path) -> None:
+    """Unpack a zip below a folder, whatever paths it names; a symbolic link becomes a file that holds its target."""
+    with zipfile.ZipFile(io.BytesIO(code)) as archive:
+        found = [(entry, Path(archive.extract(entry, place))) for entry in archive.infolist()]
+    for entry, path in found:
+        mode = entry.external_attr >> 16 & 0o777
+        if mode and path.is_file():
+            path.chmod(mode)
 
 
 def _give_up(answer: asyncio.Future[Invocation]) -> None:

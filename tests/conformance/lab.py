@@ -153,6 +153,7 @@ class World:
             "{topic}": topic,
             "{queue}": "strangers",
             "{queue_url}": queue,
+            "{role}": self.role,
             "{other_role}": f"arn:aws:iam::{ACCOUNT}:role/other-reader",
             "{closed_role}": f"arn:aws:iam::{ACCOUNT}:role/other-closed",
         }

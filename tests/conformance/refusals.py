@@ -206,6 +206,20 @@ CASES = [
         "Item size has exceeded the maximum allowed size",
         LIMITS,
     ),
+    Refusal(
+        "code that is no zip",
+        "lambda.create_function",
+        {
+            "FunctionName": "nozip",
+            "Runtime": "python3.13",
+            "Handler": "a.b",
+            "Code": {"ZipFile": b"def handler"},
+            "Role": "{role}",
+        },
+        "InvalidParameterValueException",
+        r"Could not unzip uploaded file\. Please check your file, then try to upload again\.",
+        LAMBDA_API + "API_CreateFunction.html",
+    ),
     # Expressions
     Refusal(
         "two operators in a value",

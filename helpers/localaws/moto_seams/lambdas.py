@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import re
+import zipfile
+from functools import partial
 from typing import Any
 
 from ..types import ACCOUNT_ID, AwsError, Function
+
+_MOST_UNZIPPED = 262_144_000  # bytes
 
 
 def _backend(region: str) -> Any:
@@ -90,9 +95,49 @@ def event_settings(name: str, region: str) -> dict[str, Any]:
     return {**config, "DeadLetter": (getattr(stored, "dead_letter", None) or {}).get("TargetArn")}
 
 
+def check_zip(code: bytes) -> None:
+    """Raises AwsError InvalidParameterValueException for what cannot be unpacked, or is too much.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+    """
+    refused = partial(AwsError, "InvalidParameterValueException")
+    try:
+        with zipfile.ZipFile(io.BytesIO(code)) as archive:
+            entries = archive.infolist()
+            if sum(entry.file_size for entry in entries) > _MOST_UNZIPPED:
+                raise refused(f"Unzipped size must be smaller than {_MOST_UNZIPPED} bytes")
+            sound = all(entry.filename for entry in entries)
+            for entry in entries:  # testzip looks at one of several entries of the same name
+                with archive.open(entry) as file:
+                    while file.read(1 << 20):
+                        pass
+    except AwsError:
+        raise
+    except Exception:  # zipfile's many kinds: of zlib, struct, encryption, …
+        sound = False
+    if not sound:
+        raise refused("Could not unzip uploaded file. Please check your file, then try to upload again.")
+    if not entries:
+        raise refused("Uploaded file must be a non-empty zip")
+
+
 def install() -> None:
-    """Lets moto keep a function's DeadLetterConfig, which it would drop without a word."""
+    """Lets moto keep a function's DeadLetterConfig, which it would drop without a word, and refuse what is no zip."""
+    import moto.awslambda.models as models
     from moto.awslambda.models import LambdaFunction
+
+    def checked(name: str) -> Any:
+        original = getattr(models, name)
+
+        def content(given: Any) -> Any:
+            found = original(given)
+            check_zip(found[0])
+            return found
+
+        return content
+
+    for name in ("_zipfile_content", "_s3_content"):
+        setattr(models, name, checked(name))
 
     first, update, shown = (
         LambdaFunction.__init__,
