@@ -15,12 +15,14 @@ import signal
 import time
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from kafka import KafkaProducer
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.partitioner.default import murmur2
 
 from helpers import genuine_kafka
 from helpers.kafka_group import GroupConsumer
@@ -235,6 +237,44 @@ def test_a_batch_keeps_to_the_payload_limit(bootstrap: str) -> None:
         await lab.sources.close()
 
     run(test())
+
+
+@pytest.mark.parametrize(("key", "number"), [(b"21", -973932308), (b"foobar", -790332482)])
+def test_the_client_hashes_keys_as_javas_does(key: bytes, number: int) -> None:
+    """Two of the cases of Kafka's own test: testMurmur2 in clients/src/test/java/org/apache/kafka/common/utils"""
+    assert murmur2(key) & 0xFFFFFFFF == number & 0xFFFFFFFF
+
+
+def test_what_goes_in_comes_out_in_order_without_gaps(bootstrap: str) -> None:
+    """Of the broker itself, several producers at once: a key's partition is murmur2's, a partition's offsets 0, 1, 2 …"""
+    topic, partitions = make_topic(bootstrap, 4), range(4)
+    producers = [KafkaProducer(bootstrap_servers=bootstrap, acks="all", linger_ms=2, batch_size=2_000) for _ in "abc"]
+    sent: dict[tuple[int, int], bytes] = {}
+
+    def send(name: int) -> list[Any]:
+        numbers = range(2_000)
+        return [(n, producers[name].send(topic, b"%d/%d" % (name, n), b"%d-%d" % (name, n % 50))) for n in numbers]
+
+    with ThreadPoolExecutor(3) as pool:
+        for name, futures in enumerate(pool.map(send, range(3))):
+            for n, future in futures:
+                said = future.get(timeout=60)
+                assert said.partition == (murmur2(b"%d-%d" % (name, n % 50)) & 0x7FFFFFFF) % 4
+                sent[said.partition, said.offset] = b"%d/%d" % (name, n)
+    for producer in producers:
+        producer.close()
+    assert len(sent) == 6_000, "no offset is given twice"
+    with contextlib.closing(KafkaConsumer(bootstrap_servers=bootstrap, consumer_timeout_ms=2_000)) as consumer:
+        consumer.assign([TopicPartition(topic, n) for n in partitions])
+        consumer.seek_to_beginning()
+        found = list(consumer)
+    for partition in partitions:
+        records = [record for record in found if record.partition == partition]
+        assert [record.offset for record in records] == list(range(sum(p == partition for p, _ in sent)))
+        assert all(record.value == sent[partition, record.offset] for record in records), "where it was acknowledged"
+        for name in range(3):
+            numbers = [int(r.value.partition(b"/")[2]) for r in records if r.value.startswith(b"%d/" % name)]
+            assert numbers == sorted(numbers), "what one producer sends stays in order"
 
 
 # Where it starts, and what is committed

@@ -1,8 +1,8 @@
 """The same rows through the platform's buffers: Kinesis, the lab's own broker, and a genuine Apache Kafka.
 
 `workbook bench --only kafka --csv FILE` measures it. Rows go through the API in batches of 500 over 4 connections, with
-the triggers switched off; then the trigger of the writer into S3 is switched on. So the way in and the way out have the
-machine to themselves.
+the triggers switched off; then the trigger of the writer into S3 is switched on, and on Kafka after it that of the
+writer into DynamoDB. So each way has the machine to itself.
 """
 
 from __future__ import annotations
@@ -113,7 +113,8 @@ def _through(kind: str, csv: Path, rows: int, dynamodb: bool) -> dict[str, Any]:
         result["rows_per_second_into_dynamodb"] = round(len(new) / (time.perf_counter() - started))
         written = reconcile.tally(reconcile.table_rows(storage["invoices_table"], source_name(csv)))
         result |= {"rows_in_dynamodb": written.rows, "revenue_in_dynamodb": format(written.revenue, "f")}
-        result |= {"rows_in_topic": topic.rows, "records_in_topic": topic.delivered}
+        result |= {"rows_in_topic": topic.rows, "revenue_in_topic": format(topic.revenue, "f")}
+        result |= {"records_in_topic": topic.delivered}
     return result
 
 
@@ -141,4 +142,4 @@ def through_all(csv: Path, rows: int, *, dynamodb: bool = False) -> dict[str, An
 
 def measure(ground: Ground) -> dict[str, Any]:
     total = sum(1 for _ in read_rows(ground.csv, on_refused=lambda _: None))
-    return {"kafka": through_all(ground.csv, min(total, 2_000 if ground.quick else total))}
+    return {"kafka": through_all(ground.csv, min(total, 2_000 if ground.quick else total), dynamodb=True)}
