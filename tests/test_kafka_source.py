@@ -246,7 +246,7 @@ def test_the_client_hashes_keys_as_javas_does(key: bytes, number: int) -> None:
 
 
 def test_what_goes_in_comes_out_in_order_without_gaps(bootstrap: str) -> None:
-    """Of the broker itself, several producers at once: a key's partition is murmur2's, a partition's offsets 0, 1, 2 …"""
+    """Of the broker itself, several producers at once: a key's partition is murmur2's, its offsets have no gaps."""
     topic, partitions = make_topic(bootstrap, 4), range(4)
     producers = [KafkaProducer(bootstrap_servers=bootstrap, acks="all", linger_ms=2, batch_size=2_000) for _ in "abc"]
     sent: dict[tuple[int, int], bytes] = {}
