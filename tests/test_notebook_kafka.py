@@ -21,6 +21,7 @@ from helpers.lab import Lab, LabError, open_lab
 from helpers.localaws import server
 from helpers.provision import wait_for
 from tests.kafka_brokers import bootstrap, broker_kind, embedded, genuine
+from tests.seeded import SOAK
 
 __all__ = ["bootstrap", "broker_kind", "embedded", "genuine"]
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
@@ -97,6 +98,20 @@ def test_what_the_notebook_did_not_make_is_not_touched(lab: Lab) -> None:
     refuse_foreign("09", kafka_clusters=["workbook"], functions=["kafka-to-s3"], tables=["KafkaInvoices"])
     with pytest.raises(LabError, match="Kafka cluster workbook that notebook 10 did not make"):
         refuse_foreign("10", kafka_clusters=["workbook"])
+
+
+def test_the_continuous_process_reads_the_topic(lab: Lab, broker_kind: str) -> None:
+    """Notebook 10 with buffer="kafka". Its cells themselves assert that topic and windows agree."""
+    if broker_kind == "genuine" and not SOAK:
+        pytest.skip("here on the lab's own broker; in `make soak` on both")
+    path = NOTEBOOKS / "10-continuous-processing.ipynb"
+    settings = {"buffer": "kafka", "rows": 1000, "cleanup": True}
+    executed = papermill.execute_notebook(
+        str(path), None, settings, kernel_name="python3", progress_bar=False, cwd=str(NOTEBOOKS)
+    )
+    said = "\n".join(str(output) for cell in executed.cells for output in cell.get("outputs", ()))
+    assert all(f"APIdata-{n}" in said for n in range(4)), "its leases are those of the topic's partitions"
+    assert "1,000 rows in the buffer in 1,000 records" in said
 
 
 def test_a_second_run_with_the_solutions_and_the_clean_up(lab: Lab) -> None:
