@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from helpers import tableau
-from helpers.figures import CARD, INK, LINE, SERIES, SOFT, Picture, own_style, picture
+from helpers.figures import CARD, INK, LINE, PIXELS_AN_INCH, SERIES, SOFT, Picture, own_style, picture
 
 Marks = Sequence[dict[str, Any]]  # {"x": …, "y": …, "color": …} for each mark of a sheet
 
@@ -23,7 +23,8 @@ Marks = Sequence[dict[str, Any]]  # {"x": …, "y": …, "color": …} for each 
 def dashboard(extract: str | Path) -> Picture:
     """All sheets of `tableau.SHEETS`, two beside each other, with what they show told in the picture's alt text."""
     rows = -(-len(tableau.SHEETS) // 2)
-    figure = Figure(figsize=(10.4, 2.7 * rows), facecolor=CARD, layout=ConstrainedLayoutEngine(w_pad=0.14, h_pad=0.14))
+    layout = ConstrainedLayoutEngine(w_pad=0.14, h_pad=0.14)
+    figure = Figure(figsize=(10.4, 2.7 * rows), dpi=2 * PIXELS_AN_INCH, facecolor=CARD, layout=layout)
     told = []
     for number, sheet in enumerate(tableau.SHEETS, 1):
         axes = figure.add_subplot(rows, 2, number)

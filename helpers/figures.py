@@ -37,7 +37,7 @@ SERIES = ("#1d5b8f", "#d98324", "#4d8b57", "#8a5a9e")  # told apart also by thos
 
 PICTURES = Path(__file__).parent / "pictures"
 _FRAME = 'width="100%" style="border: 1px solid #c3ccd5; border-radius: 6px; color-scheme: normal"'
-_PIXELS_AN_INCH = 100  # as shown; the file has twice as many
+PIXELS_AN_INCH = 100  # as shown; the file has twice as many
 _STYLE: Any = {"font.family": "DejaVu Sans", "font.size": 10, "text.color": INK, "axes.edgecolor": LINE}
 
 _CENTERED: Any = {"ha": "center", "va": "center", "zorder": 4}
@@ -439,7 +439,7 @@ def _text(number: Any, unit: str) -> str:
 def _card(width: float, height: float) -> tuple[Figure, Any]:
     """A figure of that many inches, with one set of axes."""
     layout = ConstrainedLayoutEngine(w_pad=0.14, h_pad=0.12)
-    figure = Figure(figsize=(width, height), dpi=2 * _PIXELS_AN_INCH, facecolor=CARD, layout=layout)
+    figure = Figure(figsize=(width, height), dpi=2 * PIXELS_AN_INCH, facecolor=CARD, layout=layout)
     axes = figure.add_subplot()
     _frame(axes)
     axes.set_facecolor(CARD)

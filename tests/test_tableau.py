@@ -276,3 +276,4 @@ class TestSheets:
         drawn = dashboard(extract)
         assert all(f"{sheet.name}: " in drawn.alt for sheet in tableau.SHEETS)
         assert dashboard(extract).png == drawn.png
+        assert drawn.width > 900, "as wide as the other pictures: its small letters must be readable"
