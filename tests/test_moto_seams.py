@@ -25,7 +25,17 @@ from seeded import SEED, seeded
 from test_protocols import SESSION, serialized
 
 from helpers.localaws import auth, permissions, protocols, website
-from helpers.localaws.moto_seams import alarms, apis, app, dynamodb, identities, lambdas, queues, stores
+from helpers.localaws.moto_seams import (
+    alarms,
+    apis,
+    app,
+    dynamodb,
+    dynamodb_transactions,
+    identities,
+    lambdas,
+    queues,
+    stores,
+)
 from helpers.localaws.types import ACCOUNT_ID, ApiKey, AwsError, Request, Response
 
 REGION = "us-east-1"
@@ -263,7 +273,7 @@ def test_a_compressed_call(moto: app.Moto, do: Do, service: str) -> None:
 def test_the_environ_holds_what_moto_reads() -> None:
     call = protocols.Call("s3", "PutObject", "s3", {})
     headers = {"host": "h:1", "content-type": "t", "content-length": "3", "transfer-encoding": "chunked", "x-a": "b"}
-    environ = app._environ(call, Request("PUT", "/a%20b", "c=d", headers, b"abc"))
+    environ = app._environ(call, Request("PUT", "/a%20b", "c=d", headers, b"abc"), {})
     assert environ["RAW_URI"] == "/a%20b?c=d" and environ["PATH_INFO"] == "/a b"
     assert (environ["CONTENT_TYPE"], environ["CONTENT_LENGTH"], environ["HTTP_X_A"]) == ("t", "3", "b")
     assert "HTTP_TRANSFER_ENCODING" not in environ and environ["SERVER_PORT"] == "1"
@@ -1057,6 +1067,106 @@ def test_transactions_do_what_a_dict_with_a_copy_would(moto: app.Moto, do: Do) -
         assert {i["a"]["S"]: i["v"]["S"] for i in everything(do)} == model
 
     check()
+
+
+_ODD = [
+    {"S": ""}, {"N": "9" * 38}, {"N": "-0"}, {"BOOL": True}, {"L": [{"N": "1"}]}, {"SS": ["x"]}, {"S": "x" * 300},
+    {"S": "x" * 1_030}, {"S": "x" * 409_500},
+]  # fmt: skip
+_VALUES: Any = st.sampled_from([*[{"S": "x"}, {"S": "y"}, {"N": "2.50"}] * 9, *_ODD])
+_KEYS: Any = st.fixed_dictionaries(
+    {
+        "a": st.sampled_from([*[{"S": "x"}, {"S": "y"}] * 16, {"S": ""}, {"N": "1"}, {"S": "x" * 2_050}]),
+        "n": st.sampled_from([*[{"N": "1"}, {"N": "1.0"}, {"N": "2"}] * 16, {"S": "1"}, {"N": "x"}]),
+    }
+)
+_ACTIONS: Any = st.one_of(
+    st.fixed_dictionaries(
+        {"Put": st.fixed_dictionaries(
+            {"Item": st.tuples(_KEYS, st.dictionaries(st.sampled_from(["v", "w", "At"]), _VALUES)).map(
+                lambda parts: parts[0] | parts[1]
+            )},
+            optional={
+                "ConditionExpression": st.sampled_from(
+                    ["attribute_not_exists(a)", " attribute_not_exists ( w ) ", "attribute_not_exists(At)",
+                     "attribute_not_exists(#w)", "attribute_exists(a)", "attribute_not_exists(a) OR v = v",
+                     "nonsense", ""]
+                ),
+                "ReturnValuesOnConditionCheckFailure": st.sampled_from(["ALL_OLD", "NONE"]),
+            },
+        )}
+    ),
+    st.fixed_dictionaries(
+        {"Update": st.fixed_dictionaries(
+            {
+                "Key": _KEYS,
+                "UpdateExpression": st.sampled_from(
+                    ["ADD v :v", "SET v = :v", "SET w = if_not_exists(w, :v)", "ADD #w :v SET v = :w", "SET At = :v",
+                     "SET a = :v", "REMOVE v", "SET v = v + :v", "nonsense"]
+                ),
+                "ExpressionAttributeValues": st.dictionaries(st.sampled_from([":v", ":v", ":w"]), _VALUES, min_size=1),
+            },
+            optional={
+                "ExpressionAttributeNames": st.sampled_from([{"#w": "w"}, {"#w": "At"}, {"#x": "x"}]),
+                "ConditionExpression": st.sampled_from(["attribute_exists(a)", "attribute_not_exists(a)"]),
+            },
+        )}
+    ),
+    st.fixed_dictionaries({"Delete": st.fixed_dictionaries({"Key": _KEYS})}),
+)  # fmt: skip
+
+
+def test_transactions_in_one_go_do_what_the_longer_way_does(do: Do, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same transactions on two tables, on the second without the short way: answers, items and index are equal."""
+    for name in ("short", "long"):
+        do(
+            "dynamodb",
+            "CreateTable",
+            TableName=name,
+            KeySchema=[{"AttributeName": "a", "KeyType": "HASH"}, {"AttributeName": "n", "KeyType": "RANGE"}],
+            AttributeDefinitions=[{"AttributeName": k, "AttributeType": t} for k, t in ("aS", "nN", "vS")],
+            GlobalSecondaryIndexes=[
+                {
+                    "IndexName": "i",
+                    "KeySchema": [{"AttributeName": "v", "KeyType": "HASH"}],
+                    "Projection": {"ProjectionType": "ALL"},
+                }
+            ],
+            BillingMode="PAY_PER_REQUEST",
+        )
+    really, taken = dynamodb_transactions.done, [0, 0]
+
+    def result(name: str, actions: list[dict[str, Any]]) -> Any:
+        items = [{kind: {"TableName": name} | what} for action in actions for kind, what in action.items()]
+        try:
+            told: Any = do("dynamodb", "TransactWriteItems", TransactItems=items)
+        except (AwsError, Refusal) as error:
+            told = str(error)
+        index = do("dynamodb", "Scan", TableName=name, IndexName="i")["Items"]
+        found = {
+            k: sorted(v, key=str)
+            for k, v in (("items", do("dynamodb", "Scan", TableName=name)["Items"]), ("index", index))
+        }
+        if isinstance(told, dict):
+            del told["ResponseMetadata"]
+        return told, found
+
+    def short(backend: Any, actions: Any) -> bool:
+        was = really(backend, actions)
+        taken[was] += 1
+        return was
+
+    @seeded(300, 20_000)
+    @given(st.lists(_ACTIONS, min_size=1, max_size=3))
+    def check(actions: list[dict[str, Any]]) -> None:
+        monkeypatch.setattr(dynamodb_transactions, "done", short)
+        quickly = result("short", json.loads(json.dumps(actions)))
+        monkeypatch.setattr(dynamodb_transactions, "done", lambda *_: False)
+        assert quickly == result("long", json.loads(json.dumps(actions)))
+
+    check()
+    print(f"{taken[True]} transactions in one go, {taken[False]} the longer way")
+    assert min(taken) > 5
 
 
 @seeded(500, 50_000)

@@ -205,8 +205,9 @@ def _dynamodb(operation: str, params: dict[str, Any], here: str) -> Needed:
         for name in params.get("RequestItems", {}):
             yield f"dynamodb:{operation}", table(name), {}
     elif operation in ("TransactWriteItems", "TransactGetItems"):
-        for kind, body in (pair for item in params.get("TransactItems", []) for pair in item.items()):
-            yield f"dynamodb:{_TRANSACTION.get(kind, 'UpdateItem')}", table(body["TableName"]), {}
+        pairs = [(k, body["TableName"]) for item in params.get("TransactItems", []) for k, body in item.items()]
+        for kind, name in dict.fromkeys(pairs):  # each once, however many actions there are
+            yield f"dynamodb:{_TRANSACTION.get(kind, 'UpdateItem')}", table(name), {}
     elif operation not in _ANY:
         keys = ("TableName", "SourceTableName", "ResourceArn", "TableArn", "BackupArn", "ExportArn", "ImportArn")
         for key in [k for k in (*keys, "TargetTableName") if params.get(k)]:

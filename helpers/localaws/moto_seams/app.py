@@ -110,7 +110,7 @@ def load() -> Moto:
         head: list[Any] = []
         current.append((call, signed))
         try:
-            body = b"".join(application(call.service)(_environ(call, request), lambda *a: head.extend(a)))
+            body = b"".join(application(call.service)(_environ(call, request, parameters), lambda *a: head.extend(a)))
         except (NotImplementedError, ImportError):
             raise _unknown(call) from None
         except AwsError:
@@ -169,7 +169,7 @@ def _unknown(call: Call) -> AwsError:
     return AwsError("UnknownOperationException", f"The local AWS does not have {call.service}:{call.operation}.", 404)
 
 
-def _environ(call: Call, request: Request) -> dict[str, Any]:
+def _environ(call: Call, request: Request, parameters: dict[str, Any]) -> dict[str, Any]:
     """The WSGI environment (PEP 3333) of a request, with nothing in it that was not asked about."""
     path, query, body = request.path, request.query, request.body
     content_type = request.headers.get("content-type", "")
@@ -205,6 +205,7 @@ def _environ(call: Call, request: Request) -> dict[str, Any]:
         # The body is in memory in full, also when it came in chunks.
         "wsgi.input_terminated": True,
         "moto.preserved_header_names": {},
+        "localaws.parameters": parameters,
     }
     for name, value in request.headers.items():
         key = "HTTP_" + name.upper().replace("-", "_")

@@ -92,8 +92,12 @@ def _touched(backend: Any, transact_items: list[dict[str, Any]]) -> Iterator[Cal
         if table is None or keys[0] is None or (table.has_range_key and keys[1] is None):
             continue  # moto refuses this one, and the whole transaction with it
         place, key, parent = table.items, DynamoType(keys[0]), None
+        fits = key.type == table.hash_key_type
         if table.has_range_key:
-            parent, place, key = (table.items, key), table.items.get(key, {}), DynamoType(keys[1])
+            parent, place, key = (table.items, key), table.items.get(key, {}) if fits else {}, DynamoType(keys[1])
+            fits = fits and key.type == table.range_key_type
+        if not fits:
+            continue  # nor is there such an item, which a scan would look for
         yield _restorer(table, parent, place, key)
 
 

@@ -13,12 +13,13 @@ import decimal
 import re
 import time
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import orjson
 
 from ..types import AwsError
-from . import dynamodb_store
+from . import dynamodb_store, dynamodb_transactions
 from .dynamodb import _check_number, _touched
 
 _TYPES = frozenset(("S", "N", "B", "SS", "NS", "BS", "M", "L", "NULL", "BOOL"))
@@ -158,11 +159,16 @@ def modernize(body: dict[str, Any]) -> None:
     body |= {k: v for k, v in (("ExpressionAttributeNames", names), ("ExpressionAttributeValues", values)) if v}
 
 
+@lru_cache(256)
+def _tokens(expression: str) -> list[str]:
+    return re.findall(r"[#:]\w+", expression)
+
+
 def _check_placeholders(body: dict[str, Any]) -> None:
     """Every #name and :value of an expression must be given, and every one that is given must be used."""
     used = set()
-    for parameter in _EXPRESSIONS:
-        for token in re.findall(r"[#:]\w+", body.get(parameter) or ""):
+    for parameter in [name for name in _EXPRESSIONS if body.get(name)]:
+        for token in _tokens(body[parameter]):
             kind = "Names" if token[0] == "#" else "Values"
             if token not in (body.get(f"ExpressionAttribute{kind}") or {}):
                 text = "name used in the document path" if kind == "Names" else "value used in expression"
@@ -177,7 +183,8 @@ def _check_placeholders(body: dict[str, Any]) -> None:
             if not any(parameter in body for parameter in _EXPRESSIONS):
                 text = f"ExpressionAttribute{kind} can only be specified when using expressions"
             raise _invalid(text)
-    if found := _NO_KEY_CONDITION.search(body.get("KeyConditionExpression") or ""):
+    condition = body.get("KeyConditionExpression")
+    if condition and (found := _NO_KEY_CONDITION.search(condition)):
         raise _invalid(f"Invalid operator used in KeyConditionExpression: {found[0]}")
 
 
@@ -286,7 +293,7 @@ def install() -> None:
     import moto.dynamodb.models as models
     import moto.dynamodb.parsing.expressions as expressions
     import moto.dynamodb.responses as responses
-    from moto.core.responses import EmptyResult
+    from moto.core.responses import ActionResult, EmptyResult
     from moto.dynamodb.exceptions import (
         ConditionAttributeIsReservedKeyword,
         ItemSizeToUpdateTooLarge,
@@ -414,7 +421,11 @@ def install() -> None:
                     "idempotent token that was already used.",
                 )
             return EmptyResult()
-        answer = as_asked["transact_write_items"](self)
+        metrics = self.body.get("ReturnItemCollectionMetrics", "NONE") != "NONE"
+        if not metrics and dynamodb_transactions.done(self.dynamodb_backend, self.body["TransactItems"]):
+            answer = ActionResult({})
+        else:
+            answer = as_asked["transact_write_items"](self)
         if token:
             kept[token] = content, now
         return answer

@@ -411,7 +411,7 @@ def install() -> None:
 
     def parameters(self: Any, request: Any) -> None:
         if self._get_action() == "TransactWriteItems" and not any(word in request.data for word in _NOT_PLAIN):
-            self.params = orjson.loads(request.data)
+            self.params = request.environ["localaws.parameters"]  # as they were read when the call was allowed
         else:
             parse_parameters(self, request)
 
