@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import nbformat
 import pytest
 from platform_lab import Platform, platform, wait_until
 from seeded import SOAK
@@ -18,6 +19,7 @@ from seeded import SOAK
 from helpers import reconcile
 from helpers.rows import read_rows, source_name
 
+NOTEBOOK = Path(__file__).resolve().parent.parent / "notebooks" / "04-stream-to-dynamodb-pipeline.ipynb"
 REAL = os.environ.get("ONLINE_RETAIL_CSV")
 
 
@@ -62,6 +64,25 @@ def cpu(stage: Platform) -> float:
         times = process.cpu_times()
         spent += times.user + times.system
     return spent
+
+
+@pytest.mark.skipif(not REAL, reason="needs the real file: ONLINE_RETAIL_CSV")
+def test_the_figures_that_notebook_04_tells_of_the_real_file_are_its_figures() -> None:
+    rows = list(read_rows(Path(str(REAL))))
+    overwritten = len(rows) - len({(row["InvoiceNo"], row["StockCode"]) for row in rows})
+    refused = sum(not row["InvoiceNo"].isdigit() or not row["CustomerID"] for row in rows)
+    cancelled = next(row["InvoiceNo"] for row in rows if not row["InvoiceNo"].isdigit())
+    first = [row for row in rows if row["InvoiceNo"] == "536365"]
+    revenue = sum((row["Quantity"] * Decimal(row["UnitPrice"]) for row in first), Decimal(0))
+    assert (len(rows), overwritten, refused, cancelled) == (541_909, 10_684, 143_985, "C536379")
+    told = "\n".join(cell.source for cell in nbformat.read(NOTEBOOK, 4).cells if cell.cell_type == "markdown")
+    for figure in (f"{overwritten:,}", f"{refused:,} rows", f"{len(rows):,} rows"):
+        assert figure in told
+    header = f"`Lines` {len(first)}, `Quantity` {sum(row['Quantity'] for row in first)}, `Revenue` {revenue}"
+    assert f"{header}, `Buyer` {first[0]['CustomerID']}, `At` {first[0]['InvoiceDate']}#536365" in told
+    for row in first[:2]:
+        goods = f"`StockCode` {row['StockCode']}, `Quantity` {row['Quantity']}, `UnitPrice` {row['UnitPrice']}"
+        assert f"| 536365 | {row['RowId']} | {goods}" in told
 
 
 @pytest.mark.skipif(not (SOAK and REAL), reason="minutes long: needs WORKBOOK_SOAK=1 and ONLINE_RETAIL_CSV")

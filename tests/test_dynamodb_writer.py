@@ -11,6 +11,8 @@ from decimal import Decimal
 from importlib import import_module
 from typing import Any
 
+import botocore.session
+import botocore.validate
 import pytest
 from botocore.exceptions import ClientError
 from hypothesis import given
@@ -34,6 +36,10 @@ class Killed(Exception):
     """The function's process ends here."""
 
 
+VALIDATOR = botocore.validate.ParamValidator()
+INPUT = botocore.session.get_session().get_service_model("dynamodb").operation_model("TransactWriteItems").input_shape
+
+
 class Store:
     """Transactions on dicts; `faults` says of each call what becomes of it: done, killed, answerless, or a reason."""
 
@@ -42,11 +48,13 @@ class Store:
 
     def __init__(self, faults: list[str] = ()) -> None:  # type: ignore[assignment]
         self.items: dict[tuple[str, ...], dict[str, Any]] = {}
-        self.faults, self.calls = list(faults), 0
+        self.faults, self.calls, self.cancelled = list(faults), 0, 0
 
     def transact_write_items(self, TransactItems: list[dict[str, Any]]) -> None:
         self.calls += 1
         assert 1 <= len(TransactItems) <= 100
+        report = VALIDATOR.validate({"TransactItems": TransactItems}, INPUT)
+        assert not report.has_errors(), report.generate_report()  # the writer's own client does not look
         fault = self.faults.pop(0) if self.faults else "done"
         if fault == "killed":
             raise Killed
@@ -64,6 +72,7 @@ class Store:
                 for code, key in zip(codes, keys, strict=True)
             ]
             told = {"Error": {"Code": "TransactionCanceledException", "Message": ""}, "CancellationReasons": reasons}
+            self.cancelled += 1
             raise Cancelled(told, "TransactWriteItems")
         for action, key in zip(TransactItems, keys, strict=True):
             self.apply(action, key)
@@ -173,6 +182,7 @@ def test_a_batch_becomes_items_with_their_totals(store: Store) -> None:
     header = store.items["Invoices", guest["InvoiceNo"], "#invoice"]
     assert header["Buyer"] == {"S": "GUEST"} and "CustomerID" not in header
     assert store.calls <= len(SAMPLE_ROWS) / 50, "few transactions, many lines in each"
+    assert store.cancelled == 0, "an invoice that goes on in the next transaction is known to have its header"
 
 
 def test_a_batch_that_comes_twice_changes_nothing(store: Store, capsys: pytest.CaptureFixture[str]) -> None:

@@ -42,7 +42,7 @@ from helpers.figures import PICTURES
 from helpers.inventory import inventory
 from helpers.lab import Lab, open_lab
 from helpers.localaws import server
-from helpers.provision import PAGE, wait_for
+from helpers.provision import PAGE, ensure, package, wait_for
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 NOTEBOOK = "05-visualization-api-pipeline.ipynb"
@@ -276,6 +276,103 @@ def test_the_two_roles_may_what_they_need_and_no_more(shop: Shop) -> None:
         may[policy] = {action for statement in document["Statement"] for action in statement["Action"]}
     assert may["MyShopRead"] == {"dynamodb:GetItem", "dynamodb:Query"}
     assert not {action for action in may["MyShopWrite"] if "Delete" in action or "Scan" in action}
+
+
+TRIES = """\
+import boto3
+
+def lambda_handler(event, context):
+    answers = {}
+    for number, (service, operation, parameters) in enumerate(event["calls"]):
+        try:
+            getattr(boto3.client(service), operation)(**parameters)
+            answers[f"{number} {operation} {parameters}"] = "done"
+        except Exception as error:
+            answers[f"{number} {operation} {parameters}"] = error.response["Error"]["Code"]
+    return answers
+"""
+
+
+def test_the_reading_role_can_change_nothing_and_read_nothing_else(shop: Shop, tmp_path: Path) -> None:
+    """In a function of its own, with the reading role's own credentials: each call that there is for writing."""
+    (tmp_path / "tries.py").write_text(TRIES)
+    text = {"S": "x"}
+    keys = {
+        "Invoices": {"InvoiceNo": text, "RowId": text}, "Customers": {"CustomerID": text}, "Stock": {"StockCode": text}
+    }  # fmt: skip
+    elsewhere = "workbook-elsewhere"
+    ensure(
+        boto3.client("dynamodb").create_table,
+        TableName=elsewhere,
+        KeySchema=[{"AttributeName": "a", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "a", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    refused: list[tuple[str, str, dict[str, Any]]] = []
+    for table, key in keys.items():
+        one, put = {"TableName": table, "Key": key}, {"TableName": table, "Item": key}
+        check = {"ConditionExpression": f"attribute_not_exists({next(iter(key))})"}
+        provisioned = {"ReadCapacityUnits": 1, "WriteCapacityUnits": 1}
+        calls: list[tuple[str, dict[str, Any]]] = [
+            ("put_item", put),
+            ("update_item", one),
+            ("delete_item", one),
+            ("batch_write_item", {"RequestItems": {table: [{"PutRequest": {"Item": key}}]}}),
+            ("batch_write_item", {"RequestItems": {table: [{"DeleteRequest": {"Key": key}}]}}),
+            ("transact_write_items", {"TransactItems": [{"Put": put}]}),
+            ("transact_write_items", {"TransactItems": [{"Delete": one}]}),
+            ("transact_write_items", {"TransactItems": [{"Update": one | {"UpdateExpression": "REMOVE v"}}]}),
+            ("transact_write_items", {"TransactItems": [{"ConditionCheck": one | check}]}),
+            ("update_table", {"TableName": table, "BillingMode": "PROVISIONED", "ProvisionedThroughput": provisioned}),
+            ("update_time_to_live", {
+                "TableName": table, "TimeToLiveSpecification": {"Enabled": True, "AttributeName": "v"}
+            }),
+            ("delete_table", {"TableName": table}),
+            ("scan", {"TableName": table}),
+        ]  # fmt: skip
+        refused += [("dynamodb", operation, parameters) for operation, parameters in calls]
+    refused += [
+        ("dynamodb", "get_item", {"TableName": elsewhere, "Key": {"a": text}}),
+        ("dynamodb", "query", {
+            "TableName": elsewhere, "KeyConditionExpression": "a = :a", "ExpressionAttributeValues": {":a": text}
+        }),
+        ("dynamodb", "list_tables", {}),
+        ("s3", "put_object", {"Bucket": shop.outputs["bucket"], "Key": "index.html", "Body": "defaced"}),
+        ("kinesis", "put_record", {"StreamName": "APIdata", "Data": "x", "PartitionKey": "x"}),
+        ("lambda", "invoke", {"FunctionName": "shop-write"}),
+        ("iam", "attach_role_policy", {
+            "RoleName": "shop-read-role", "PolicyArn": f"arn:aws:iam::{shop.lab.account_id}:policy/MyShopWrite"
+        }),
+    ]  # fmt: skip
+    allowed: list[tuple[str, str, dict[str, Any]]] = [
+        ("dynamodb", "get_item", {"TableName": name, "Key": keys[name]}) for name in ("Customers", "Stock")
+    ]
+    number = {"KeyConditionExpression": "InvoiceNo = :no", "ExpressionAttributeValues": {":no": text}}
+    buyer = {"KeyConditionExpression": "Buyer = :no", "ExpressionAttributeValues": {":no": text}}
+    allowed += [
+        ("dynamodb", "query", {"TableName": "Invoices", **number}),
+        ("dynamodb", "query", {"TableName": "Invoices", "IndexName": "ByBuyer", **buyer}),
+    ]
+    functions = boto3.client("lambda")
+    role = functions.get_function_configuration(FunctionName="shop-read")["Role"]
+    functions.create_function(
+        FunctionName="tries", Runtime="python3.13", Handler="tries.lambda_handler", Role=role,
+        Code={"ZipFile": package(tmp_path / "tries.py")}, Timeout=60,
+    )  # fmt: skip
+    try:
+        functions.get_waiter("function_active_v2").wait(FunctionName="tries")
+        answers = [
+            json.loads(functions.invoke(FunctionName="tries", Payload=json.dumps({"calls": calls}))["Payload"].read())
+            for calls in (refused, allowed)
+        ]
+    finally:
+        functions.delete_function(FunctionName="tries")
+        boto3.client("dynamodb").delete_table(TableName=elsewhere)
+    assert len(answers[0]) == len(refused) and len(answers[1]) == len(allowed)
+    not_refused = {call: code for call, code in answers[0].items() if not code.startswith("AccessDenied")}
+    assert not_refused == {}
+    assert set(answers[1].values()) == {"done"}, answers[1]
+    shop.expect_agreement()
 
 
 # --- transactions

@@ -41,7 +41,9 @@ MOST_ACTIONS = 100  # https://docs.aws.amazon.com/amazondynamodb/latest/APIRefer
 BUSY = {"TransactionConflict", "ProvisionedThroughputExceeded", "ThrottlingError"}
 FIRST_PAUSE, LONGEST_PAUSE, RESERVE = 0.05, 2.0, 1.0  # seconds
 
-dynamodb = boto3.client("dynamodb", config=Config(retries={"mode": "standard", "max_attempts": 8}))
+# What is sent is made below, and DynamoDB checks it; boto3's own look at a hundred actions would cost as much again.
+settings = Config(retries={"mode": "standard", "max_attempts": 8}, parameter_validation=False)
+dynamodb = boto3.client("dynamodb", config=settings)
 
 EXACT = Context(prec=38, traps=[Inexact, InvalidOperation])  # as many digits as DynamoDB keeps, and never rounded
 
@@ -145,7 +147,7 @@ def write(lines: list[Item], there: set[str], context: Any) -> tuple[int, list[s
         except dynamodb.exceptions.TransactionCanceledException as error:
             reasons = error.response["CancellationReasons"]
         else:
-            there |= grouped(lines, "InvoiceNo").keys()
+            there.update(grouped(lines, "InvoiceNo"))  # in place: the next pack needs to know
             break
         codes = {reason["Code"] for reason in reasons} - {"None"}
         if not codes <= {"ConditionalCheckFailed", *BUSY}:
