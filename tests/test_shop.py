@@ -38,7 +38,7 @@ from test_website import OPEN
 import helpers.lab
 from helpers import reconcile
 from helpers.checks import grade
-from helpers.figures import PICTURES
+from helpers.figures import PICTURES, LivePage
 from helpers.inventory import inventory
 from helpers.lab import Lab, open_lab
 from helpers.localaws import server
@@ -742,6 +742,24 @@ def test_a_person_finds_orders_and_cancels(shop: Shop, page: Page) -> None:
     expect(page.locator(f"[data-invoice={number}] .badge")).to_have_text("cancelled")
     expect(page.get_by_role("button", name="Cancel this invoice")).to_be_hidden()
     shop.expect_agreement()
+
+
+def test_the_page_works_inside_a_notebook(shop: Shop, page: Page) -> None:
+    """In the frame that the notebook shows, within a page of another origin, as JupyterLab's is."""
+    frame = LivePage(f"{shop.outputs['page_url']}/?customer={shop.customer}", "The order desk", 640)
+    shown = f"<!doctype html><title>Lab</title>{frame._repr_mimebundle_()['text/html']}"
+    policy = {"Content-Security-Policy": "frame-ancestors 'self'; report-uri /api/security/csp-report"}  # Jupyter's
+    page.route(
+        "http://localhost:8888/lab", lambda route: route.fulfill(body=shown, content_type="text/html", headers=policy)
+    )
+    page.goto("http://localhost:8888/lab")
+    desk = page.frame_locator("iframe")
+    expect(desk.get_by_role("heading", name=f"Customer {shop.customer}")).to_be_visible()
+    shop.put_products(FRAMED=5)
+    desk.get_by_label("Product code").fill("FRAMED")
+    desk.get_by_role("button", name="Place order").click()
+    expect(desk.get_by_role("status")).to_contain_text("Order placed")
+    assert shop.in_stock("FRAMED") == [4]
 
 
 def test_a_second_click_orders_once(shop: Shop, page: Page) -> None:
