@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 VERSION = "4.1.1"
@@ -45,6 +45,18 @@ transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 transaction.state.log.num.partitions=4
 """
+
+# A second listener, for tests of clients that must show who they are: TLS, and a name with a password on top.
+# https://kafka.apache.org/documentation/#security_sasl_scram
+_SECURED = """listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller},SASL_SSL://127.0.0.1:{secured}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port},SASL_SSL://127.0.0.1:{secured}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL
+ssl.keystore.type=PEM
+ssl.keystore.location={keystore}
+sasl.enabled.mechanisms=SCRAM-SHA-512
+listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config={module} required;
+"""
+_SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule"
 
 
 class Missing(RuntimeError):
@@ -85,21 +97,32 @@ def fetch() -> Path:
 
 
 class Kafka:
-    """One node; it can be stopped, killed and started again with what it holds."""
+    """One node; it can be stopped, killed and started again with what it holds.
 
-    def __init__(self, folder: Path) -> None:
+    With `users` (name to password) and a `keystore` (a PEM file with key and certificate) it answers on `secured`, too:
+    with SASL_SSL and SCRAM-SHA-512, as MSK does on port 9096.
+    """
+
+    def __init__(self, folder: Path, *, users: Mapping[str, str] | None = None, keystore: Path | None = None) -> None:
         self.folder, self.jars = folder, fetch()
         self._process: subprocess.Popen[bytes] | None = None
-        with socket.socket() as one, socket.socket() as two:
-            one.bind(("127.0.0.1", 0))
-            two.bind(("127.0.0.1", 0))
-            port, controller = one.getsockname()[1], two.getsockname()[1]
-        self.bootstrap = f"127.0.0.1:{port}"
+        with contextlib.ExitStack() as stack:
+            sockets = [stack.enter_context(socket.socket()) for _ in range(3)]
+            for one in sockets:
+                one.bind(("127.0.0.1", 0))
+            port, controller, secured = (one.getsockname()[1] for one in sockets)
+        self.bootstrap, self.secured = f"127.0.0.1:{port}", f"127.0.0.1:{secured}" if users else ""
         folder.mkdir(parents=True, exist_ok=True)
         self.settings = folder / "server.properties"
-        self.settings.write_text(_SETTINGS.format(port=port, controller=controller, logs=folder / "data"))
+        settings = _SETTINGS.format(port=port, controller=controller, logs=folder / "data")
+        if users:  # of two lines for one setting the later one counts
+            places = {"port": port, "controller": controller, "secured": secured, "keystore": keystore}
+            settings += _SECURED.format(**places, module=_SCRAM)
+        self.settings.write_text(settings)
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
-        self._java("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self.settings)).wait()
+        given = (users or {}).items()
+        accounts = [w for n, p in given for w in ("--add-scram", f"SCRAM-SHA-512=[name={n},password={p}]")]
+        self._java("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self.settings), *accounts).wait()
 
     def _java(self, *arguments: str) -> subprocess.Popen[bytes]:
         log = self.folder / "kafka.log"

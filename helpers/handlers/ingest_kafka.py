@@ -86,7 +86,7 @@ def security() -> dict[str, Any]:
     protocol = os.environ.get("KAFKA_SECURITY_PROTOCOL", "PLAINTEXT")
     settings: dict[str, Any] = {"security_protocol": protocol}
     if protocol.endswith("SSL"):
-        settings["ssl_context"] = ssl.create_default_context()
+        settings["ssl_context"] = ssl.create_default_context(cafile=os.environ.get("KAFKA_CA_FILE"))
     if protocol.startswith("SASL"):
         settings["sasl_mechanism"] = os.environ.get("KAFKA_SASL_MECHANISM", "SCRAM-SHA-512")
         settings["sasl_plain_username"] = os.environ["KAFKA_USERNAME"]
