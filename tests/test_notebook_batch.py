@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,16 +15,18 @@ from typing import Any
 import boto3
 import nbformat
 import papermill
+import psutil
 import pytest
 from policy_sentry.querying.actions import get_actions_for_service, get_actions_that_support_wildcard_arns_only
 
 import helpers.lab
-from helpers import runner
 from helpers.checks import grade
 from helpers.inventory import inventory
 from helpers.lab import Lab, open_lab
 from helpers.localaws import server
 from helpers.provision import empty_bucket
+from helpers.spark import local
+from tests.seeded import SOAK
 
 NOTEBOOK = Path(__file__).resolve().parent.parent / "notebooks" / "08-batch-processing-pipeline.ipynb"
 MENDED = "till/incoming/shop-18-mended.csv"
@@ -47,8 +50,9 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]
         boto3.client("s3").create_bucket(Bucket="every-morning")
         (folder.parent / "days.csv").write_text(f"date,from\n{NO_DAY},\n{DAY},2011-02-01\n")
         output = ["--grid", str(folder.parent / "days.csv"), "--output", "s3://every-morning/{date}"]
-        run = ["run", "--only", "08", "--rows", "1000", "--target", str(lab.endpoint), *output]
-        yield stood | {"done": workbook(folder.parent / "runs", *run)}
+        run = ["run", "--only", "08", "--rows", "1000", "-p", "spark=true", "--target", str(lab.endpoint), *output]
+        runs = folder.parent / "runs"
+        yield stood | {"done": workbook(runs, *run), "runs": runs}
     finally:
         server.stop(folder)
         helpers.lab._opened = opened
@@ -72,7 +76,8 @@ def workbook(runs: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """The command as it is typed, with its runs in a folder of the test's."""
     script = "import sys, pathlib; from helpers import cli, runner; runner.RUNS = pathlib.Path(sys.argv.pop(1)); "
     command = [sys.executable, "-c", script + "sys.exit(cli.main(sys.argv[1:]))", str(runs), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=600)
+    without_java = os.environ | {"JAVA_HOME": str(runs / "nowhere")}
+    return subprocess.run(command, capture_output=True, text=True, timeout=1500, env=without_java)
 
 
 def said(number: str, answer: Any = "done") -> str:
@@ -218,23 +223,76 @@ def test_a_run_on_a_standing_cloud_stores_the_executed_notebook_in_its_s3(before
     assert done.returncode == 1, done.stderr
     bad, good = done.stdout.split("parameters ")[-1].splitlines()[1:3]
     assert f"date={NO_DAY}" in bad and " failed " in bad
-    assert f"there is nothing of {NO_DAY}: the days are 2010-12-01 to 2011-12-09" in done.stderr
+    assert f"there is nothing of {NO_DAY}: the days lie between 2010-12-01 and 2011-12-09" in done.stderr
     assert f"date={DAY} date_from=2011-02-01" in good and " ok " in good, done.stderr
     executed = stored(f"s3://every-morning/{DAY}/{NOTEBOOK.name}")
     assert f"1 day, {DAY} · " in texts(executed) and executed.metadata.papermill.exception is None
     assert executed.metadata.papermill.parameters.date_from == "2011-02-01"
+    assert re.search(
+        "Spark needs Java 17 or later, and there is none here|Spark is not installed: pip", texts(executed)
+    )
     assert f"{DAY} " in texts(stored(f"s3://{before['lab'].outputs('08')['bucket']}/reports/{DAY}.ipynb"))
     assert stored(f"s3://every-morning/{NO_DAY}/{NOTEBOOK.name}").metadata.papermill.exception is True
+    summary = json.loads((before["runs"] / "latest" / "summary.json").read_text())
+    assert summary["stages"]["batch"] == summary["stages"]["client"] == {"rows": 1000, "revenue": "15139.391"}
     empty_bucket(s3, "every-morning")
     s3.delete_bucket(Bucket="every-morning")
 
 
-def test_a_second_run_with_the_solutions_and_the_clean_up_leaves_nothing(before: dict[str, Any]) -> None:
-    """Last in this file. The notebook's own cells assert that all stages agree, and that nothing differs."""
-    settings = {"solutions": True, "cleanup": True, "rows": 1000}
+def test_a_second_run_with_the_solutions_and_the_clean_up_leaves_nothing(
+    before: dict[str, Any], tmp_path: Path
+) -> None:
+    """Last in this file. The notebook's own cells assert that all stages agree; with Spark, if it is here."""
+    settings = {"solutions": True, "cleanup": True, "rows": 1000, "spark": True}
+    output = str(tmp_path / "executed.ipynb")
     papermill.execute_notebook(
-        str(NOTEBOOK), None, settings, kernel_name="python3", progress_bar=False, cwd=str(NOTEBOOK.parent)
+        str(NOTEBOOK), output, settings, kernel_name="python3", progress_bar=False, cwd=str(NOTEBOOK.parent)
     )
+    said = texts(nbformat.read(output, as_version=4))
+    assert said.count("nothing differs: True") == 2
+    assert said.count(" by Spark · equal: True") == (0 if local.missing() else 2)
     assert inventory() == before["inventory"]
     assert cluster_roles() == before["roles"]
-    assert runner.declared(NOTEBOOK).keys() >= {"date", "date_from", "date_to"}
+
+
+# --- runs for the rows of a table, each in a lab of its own
+
+
+def no_lab_is_left(runs: Path) -> None:
+    folders = [path for path in runs.iterdir() if not path.is_symlink()]
+    assert len(folders) == 2
+    assert [path.name for path in folders if server.find(path / "lab")] == []
+    assert [p.pid for p in psutil.process_iter(["cmdline"]) if str(runs) in " ".join(p.info["cmdline"] or [])] == []
+
+
+def grid(runs: Path, *arguments: str) -> tuple[subprocess.CompletedProcess[str], list[str]]:
+    """What the command did, and the lines of its closing table."""
+    done = workbook(runs, "run", "--grid", str(runs.parent / "grid.csv"), *arguments)
+    assert done.stdout.count("\nparameters ") == 1, done
+    return done, done.stdout.split("\nparameters ")[-1].splitlines()[1:]
+
+
+def test_a_run_for_each_row_in_real_labs_and_one_of_them_fails(tmp_path: Path) -> None:
+    """A stream of less than no shard cannot be made. The second run goes on in a cloud of its own."""
+    (tmp_path / "grid.csv").write_text("rows,shards\n20,-1\n30,2\n")
+    done, (bad, good) = grid(tmp_path / "runs", "--only", "02,03")
+    assert done.returncode == 1
+    assert bad.startswith("rows=20 shards=-1") and " failed " in bad
+    assert good.startswith("rows=30 shards=2") and " ok " in good and " 30 " in good
+    assert "02-data-ingestion-pipeline failed in cell" in done.stderr and "Traceback" not in done.stderr
+    no_lab_is_left(tmp_path / "runs")
+
+
+@pytest.mark.skipif(not SOAK, reason="two runs of notebook 08 with all that it needs: `make soak`")
+def test_the_report_of_a_day_for_each_row_in_real_labs(tmp_path: Path) -> None:
+    """As notebook 08 says it, on the whole sample."""
+    (tmp_path / "grid.csv").write_text("date\n2011-12-08\n2012-01-01\n")
+    done, (good, bad) = grid(tmp_path / "runs", "--only", "08")
+    assert done.returncode == 1
+    assert good.startswith("date=2011-12-08") and " ok " in good and " 5,000 " in good
+    assert bad.startswith("date=2012-01-01") and " failed " in bad
+    assert "there is nothing of 2012-01-01" in done.stderr
+    first = min(path for path in (tmp_path / "runs").iterdir() if not path.is_symlink())
+    said = texts(nbformat.read(first / NOTEBOOK.name, as_version=4))
+    assert "1 day, 2011-12-08 · " in said and "NO_PERMISSIONS" in said
+    no_lab_is_left(tmp_path / "runs")

@@ -84,7 +84,10 @@ def brought_back(answer: object) -> str:
     if item is None:
         raise Wrong("the row is not in the table yet: it keeps its RowId and its InvoiceNo, only the quantity changes.")
     if item["Quantity"]["N"] != "6":
-        raise Wrong(f"the row is there, but with a quantity of {item['Quantity']['N']}.")
+        number = item["Quantity"]["N"]
+        raise Wrong(
+            f"the row is there, but with a quantity of {number}; it is written once, so delete that item first."
+        )
     if "till/processed/shop-18-mended.csv" not in found:
         raise Wrong("the row is there, but it did not come by a file shop-18-mended.csv.")
     return "mended at its source, and imported like every other row."
