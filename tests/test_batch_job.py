@@ -6,7 +6,9 @@ import datetime as dt
 import json
 import os
 import random
+import resource
 import sys
+import time
 from collections import Counter
 from decimal import Decimal
 from pathlib import Path
@@ -220,9 +222,16 @@ def test_spark_gives_the_same_to_the_last_decimal(tmp_path: Path) -> None:
 def test_spark_gives_the_same_on_the_real_file(tmp_path: Path) -> None:
     by_day = days([to_json(row).encode() for row in read_rows(os.environ["ONLINE_RETAIL_CSV"])])
     assert len(by_day) == 305
+    began = time.process_time()
     ours = by_lambda(by_day)
+    print(f"the Lambda's transformation: {time.process_time() - began:.1f} s of processor time")
     assert len(ours["clean"]) == 541_909 and not ours["aside"]
-    same(ours, by_spark(by_day, tmp_path))
+    began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    sparks = by_spark(by_day, tmp_path)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    print(f"Spark: {time.monotonic() - began:.1f} s, {spent:.1f} s of processor time")
+    same(ours, sparks)
 
 
 def test_without_java_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

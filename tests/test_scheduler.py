@@ -11,6 +11,8 @@ import threading
 import time
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from itertools import pairwise
 from typing import Any
 
 import boto3
@@ -178,35 +180,67 @@ def test_ticks_come_in_order_once_each_whoever_is_slow() -> None:
     assert came == sorted(came) and len(set(came)) == 32
 
 
-def test_what_is_retriable_is_tried_again_and_then_set_aside() -> None:
-    tries: list[float] = []
+def attempts(
+    *outcomes: Exception | None, jump: float = 0.0, **policy: int
+) -> tuple[list[dict[str, Any]], list[dict[str, str]], list[float]]:
+    """One tick to a target that answers so, call by call: the events delivered, what was set aside, and when.
+
+    `jump` seconds go by with each call.
+    """
+    delivered: list[dict[str, Any]] = []
     aside: list[dict[str, str]] = []
+    moments: list[float] = []
 
     async def deliver(target: str, payload: bytes, rule: str) -> None:
-        tries.append(time.monotonic())
-        raise AwsError("InternalFailure", "not now", 500)
+        delivered.append(json.loads(payload))
+        moments.append(time.monotonic())
+        outcome = outcomes[min(len(delivered), len(outcomes)) - 1]
+        if outcome:
+            raise outcome
 
     async def set_aside(queue: str, body: str, attributes: dict[str, str], rule: str) -> None:
-        aside.append(attributes)
+        aside.append(attributes | {"body": body})
 
     async def main() -> None:
-        scheduler = Scheduler(deliver, set_aside)
+        scheduler = Scheduler(deliver, set_aside, lambda: time.time() + jump * len(delivered))
         scheduler.call("PutRule", {"Name": "a", "ScheduleExpression": "rate(1 day)"}, "us-east-1")
-        target = {
-            "Id": "1",
-            "Arn": "arn:aws:sqs:us-east-1:123456789012:q",
-            "RetryPolicy": {"MaximumRetryAttempts": 1},
-            "DeadLetterConfig": {"Arn": "arn:aws:sqs:us-east-1:123456789012:dead"},
-        }
+        target: dict[str, Any] = {"Id": "1", "Arn": "arn:aws:sqs:us-east-1:123456789012:q"}
+        target |= {"DeadLetterConfig": {"Arn": "arn:aws:sqs:us-east-1:123456789012:dead"}, "RetryPolicy": policy}
         scheduler.call("PutTargets", {"Rule": "a", "Targets": [target]}, "us-east-1")
-        await scheduler.advance(86400)
+        assert await scheduler.advance(86400) == {"a": 1}
         await scheduler.close()
 
     asyncio.run(main())
-    assert len(tries) == 2 and tries[1] - tries[0] >= 0.9
-    (attributes,) = aside
-    assert attributes["EXHAUSTED_RETRY_CONDITION"] == "MaximumRetryAttempts"
-    assert attributes["RETRY_ATTEMPTS"] == "1" and attributes["ERROR_CODE"] == "InternalFailure"
+    return delivered, aside, moments
+
+
+def test_what_is_tried_again_is_the_same_event_and_comes_to_an_end_when_it_is_taken() -> None:
+    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-retry-policy.html"""
+    throttled = AwsError("TooManyRequestsException", "Rate Exceeded.", 429)
+    delivered, aside, moments = attempts(throttled, AwsError("InternalFailure", "not now", 500), None)
+    assert len(delivered) == 3 and aside == []
+    assert delivered[0] == delivered[1] == delivered[2], "another id would be another event to the function"
+    first, second = (later - earlier for earlier, later in pairwise(moments))
+    assert first >= 0.9 and second >= 1.8, "each pause is longer than the last"
+
+
+@pytest.mark.parametrize(
+    ("error", "policy", "jump", "tries", "condition"),
+    [
+        (AwsError("InternalFailure", "no", 500), {"MaximumRetryAttempts": 0}, 0, 1, "MaximumRetryAttempts"),
+        (AwsError("ServiceException", "no", 503), {"MaximumEventAgeInSeconds": 60}, 40, 2, "MaximumEventAgeInSeconds"),
+        (AwsError("ResourceNotFoundException", "no", 404), {}, 0, 1, None),
+        (AwsError("AccessDeniedException", "no", 403), {}, 0, 1, None),
+    ],
+)
+def test_a_tick_that_nobody_takes_is_given_up_and_says_why(
+    error: AwsError, policy: dict[str, int], jump: float, tries: int, condition: str | None
+) -> None:
+    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html"""
+    delivered, (aside,), _ = attempts(error, jump=jump, **policy)
+    assert len(delivered) == tries and aside["RETRY_ATTEMPTS"] == str(tries - 1)
+    assert (aside.get("EXHAUSTED_RETRY_CONDITION"), aside["ERROR_CODE"]) == (condition, error.code)
+    assert json.loads(aside["body"]) == delivered[0]
 
 
 # --- in the lab
@@ -342,11 +376,10 @@ def test_what_the_function_gets_can_be_chosen(lab: Lab, rule: Any, target: dict[
     assert event == json.loads(json.dumps(expected).replace("NAME", name))
 
 
-def test_a_year_of_nights_in_seconds_while_the_lab_is_busy(lab: Lab, rule: Any) -> None:
-    """Each night once, in order, none lost, with eight threads of other calls in flight."""
+@contextmanager
+def busy() -> Iterator[None]:
+    """Eight threads of other calls in flight: functions at work, and moto's one thread."""
     functions, done = boto3.client("lambda"), threading.Event()
-    since, name = now_ms(), rule("cron(0 2 * * ? *)")
-    start = lab.clock.now()
 
     def load() -> None:
         while not done.is_set():
@@ -357,23 +390,32 @@ def test_a_year_of_nights_in_seconds_while_the_lab_is_busy(lab: Lab, rule: Any) 
     for thread in threads:
         thread.start()
     try:
-        began = time.monotonic()
-        fired = sum((lab.clock.advance(days=73)[name] for _ in range(5)), 0)
-        took = time.monotonic() - began
+        yield
     finally:
         done.set()
         for thread in threads:
             thread.join()
+
+
+def ticked(since: int) -> list[str]:
+    """The moments of the ticks in the log, in its order; what the load has printed is none."""
+    return [event["time"] for event in ticks(since) if "time" in event]
+
+
+def test_a_year_of_nights_in_seconds_while_the_lab_is_busy(lab: Lab, rule: Any) -> None:
+    """Each night once, none lost, none doubled."""
+    since, name = now_ms(), rule("cron(0 2 * * ? *)")
+    start = lab.clock.now()
+    with busy():
+        began = time.monotonic()
+        fired = sum((lab.clock.advance(days=73)[name] for _ in range(5)), 0)
+        took = time.monotonic() - began
     assert fired == 365
-
-    def nights() -> list[str]:
-        return [event["time"] for event in ticks(since) if "time" in event]
-
-    wait_for(lambda: len(nights()) >= 365, timeout=60, what="all nights in the log")
+    wait_for(lambda: len(ticked(since)) >= 365, timeout=60, what="all nights in the log")
     first = start.replace(hour=2, minute=0, second=0, microsecond=0)
     first += dt.timedelta(days=first <= start)
     expected = [(first + dt.timedelta(days=n)).strftime("%Y-%m-%dT%H:%M:%SZ") for n in range(365)]
-    assert sorted(nights()) == expected
+    assert sorted(ticked(since)) == expected
     print(f"365 nights in {took:.1f} s")
     assert took < 120
 
@@ -392,18 +434,25 @@ def test_real_time_goes_on_after_the_clock_was_moved(lab: Lab, rule: Any) -> Non
     assert 0 <= late < 2
 
 
-@pytest.mark.skipif(not SOAK, reason="three minutes of real time: `make soak`")
-def test_three_ticks_in_real_time(lab: Lab, rule: Any) -> None:
+@pytest.mark.skipif(not SOAK, reason="three minutes of real time, each: `make soak`")
+@pytest.mark.parametrize("loaded", [False, True], ids=["idle", "busy"])
+def test_three_ticks_in_real_time(lab: Lab, rule: Any, loaded: bool) -> None:
     since = now_ms()
     rule("rate(1 minute)")
     began = time.time()
     arrived = []
-    for number in (1, 2, 3):
-        wait_for(lambda: len(ticks(since)) >= number, timeout=70, what=f"tick {number}")  # noqa: B023
-        arrived.append(time.time() - began)
+    with busy() if loaded else nullcontext():
+        for number in (1, 2, 3):
+            wait_for(lambda: len(ticked(since)) >= number, timeout=75, what=f"tick {number}")  # noqa: B023
+            arrived.append(time.time() - began)
     print("ticks after", [round(seconds, 2) for seconds in arrived])
-    assert len(ticks(since)) == 3
-    assert all(0 <= seconds - 60 * n < 2 for n, seconds in enumerate(arrived, 1)), arrived
+    moments = [moment_of(text) for text in ticked(since)]
+    assert [later - earlier for earlier, later in pairwise(moments)] == [60, 60]
+    assert all(0 <= seconds - 60 * n < (5 if loaded else 2) for n, seconds in enumerate(arrived, 1)), arrived
+
+
+def moment_of(text: str) -> float:
+    return dt.datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").timestamp()
 
 
 def test_disabled_rules_are_silent_and_count_anew_when_enabled(lab: Lab, rule: Any) -> None:
@@ -440,6 +489,16 @@ def queue(name: str, allow: str = "") -> tuple[str, str]:
     return url, arn
 
 
+def rule_metric(rule: str, metric: str) -> float:
+    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-monitoring.html"""
+    now, dimensions = dt.datetime.now(dt.UTC), [{"Name": "RuleName", "Value": rule}]
+    points = boto3.client("cloudwatch").get_metric_statistics(
+        Namespace="AWS/Events", MetricName=metric, Dimensions=dimensions, Period=3600, Statistics=["Sum"],
+        StartTime=now - dt.timedelta(hours=1), EndTime=now + dt.timedelta(minutes=1),
+    )["Datapoints"]  # fmt: skip
+    return sum(float(point["Sum"]) for point in points)
+
+
 def test_a_function_that_does_not_let_the_rule_in_is_not_called(lab: Lab) -> None:
     """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html"""
     events, since = boto3.client("events"), now_ms()
@@ -453,6 +512,9 @@ def test_a_function_that_does_not_let_the_rule_in_is_not_called(lab: Lab) -> Non
     assert (attributes["RULE_ARN"], attributes["TARGET_ARN"]) == (stranger, FUNCTION)
     assert json.loads(message["Body"])["detail-type"] == "Scheduled Event"
     assert ticks(since) == []
+    for metric in ("TriggeredRules", "InvocationAttempts", "FailedInvocations", "InvocationsSentToDlq"):
+        wait_for(lambda: rule_metric("stranger", metric) == 1, timeout=10, what=metric)  # noqa: B023
+    assert rule_metric("stranger", "Invocations") == 0
     with pytest.raises(ClientError, match="has targets"):
         events.delete_rule(Name="stranger")
     events.remove_targets(Rule="stranger", Ids=["1"])
