@@ -116,7 +116,6 @@ def run(options: argparse.Namespace) -> int:
         name, equals, value = text.partition("=")
         if not equals or not name.isidentifier():
             raise runner.RunError(f"-p {text}: give name=value")
-        name = runner.ALIASES.get(name, name)
         if name in given:
             raise runner.RunError(f"parameter {name} is given twice")
         given[name] = value

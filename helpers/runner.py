@@ -180,6 +180,10 @@ def plan(notebooks: Sequence[Path], given: Mapping[str, str], output: str = "") 
     `given` is the text of the command line by parameter; `output` is s3://bucket/folder, in which {date} stands for
     that parameter's value. RunError when one is unknown, ill-typed or unusable.
     """
+    for alias, name in ALIASES.items():
+        if alias in given and name in given:
+            raise RunError(f"parameter {name} is given twice, once as {alias}")
+    spelt, given = given, {ALIASES.get(name, name): text for name, text in given.items()}
     types_of = {path: declared(path) for path in notebooks}
     known = sorted({name for types in types_of.values() for name in types})
     for name in given:
@@ -196,7 +200,7 @@ def plan(notebooks: Sequence[Path], given: Mapping[str, str], output: str = "") 
         Planned(
             path,
             {name: parse_value(name, types[name], text) for name, text in texts.items() if name in types},
-            output and _address(output, path, texts),
+            output and _address(output, path, {**spelt, **texts}),
         )
         for path, types in types_of.items()
     ]
@@ -281,7 +285,7 @@ def grid_rows(path: Path, given: Mapping[str, str]) -> list[dict[str, str]]:
             header, *lines = [line for line in csv.reader(file, skipinitialspace=True) if line] or [[]]
     except (OSError, ValueError, csv.Error) as error:
         raise RunError(f"{path}: cannot be read as CSV: {one_line(error)}") from None
-    names = [ALIASES.get(name.strip(), name.strip()) for name in header]
+    names = [name.strip() for name in header]
     if not lines:
         raise RunError(f"{path}: give a header with the parameters' names, and a row of values for each run")
     if twice := sorted({name for name in names if names.count(name) > 1 or name in given}):

@@ -224,7 +224,7 @@ def test_a_run_on_a_standing_cloud_stores_the_executed_notebook_in_its_s3(before
     bad, good = done.stdout.split("parameters ")[-1].splitlines()[1:3]
     assert f"date={NO_DAY}" in bad and " failed " in bad
     assert f"there is nothing of {NO_DAY}: the days lie between 2010-12-01 and 2011-12-09" in done.stderr
-    assert f"date={DAY} date_from=2011-02-01" in good and " ok " in good, done.stderr
+    assert f"date={DAY} from=2011-02-01" in good and " ok " in good, done.stderr
     executed = stored(f"s3://every-morning/{DAY}/{NOTEBOOK.name}")
     assert f"1 day, {DAY} · " in texts(executed) and executed.metadata.papermill.exception is None
     assert executed.metadata.papermill.parameters.date_from == "2011-02-01"

@@ -149,6 +149,19 @@ class TestParameters:
         with pytest.raises(RunError, match=r"bad\.csv: .*InvoiceNo"):
             runner.plan(every, {"csv": "bad.csv"})
 
+    def test_from_and_to_are_words_of_the_command_line_only(self, tmp_path: Path) -> None:
+        """`from` is a word of Python's own."""
+        parameters = 'date_from: str = ""\ndate_to: str = ""'
+        path = tiny_notebooks.write(tmp_path / "08-batch.ipynb", "date_from", parameters=parameters)
+        given = {"from": "2010-12-01", "date_to": "2010-12-02"}
+        (planned,) = runner.plan([path], given, "s3://reports/{from}/{date_from}/{date_to}")
+        assert planned.parameters == {"date_from": "2010-12-01", "date_to": "2010-12-02"}
+        assert planned.output == "s3://reports/2010-12-01/2010-12-01/2010-12-02/08-batch.ipynb"
+        with pytest.raises(RunError, match="parameter date_to is given twice, once as to"):
+            runner.plan([path], {"to": "2010-12-01", **given})
+        with pytest.raises(RunError, match="parameter date_from is 'soon': give a date"):
+            runner.plan([path], {"from": "soon"})
+
     def test_where_it_is_stored_follows_from_what_is_given(self, notebooks: Path) -> None:
         every = runner.find_notebooks(folder=notebooks)
         planned = runner.plan(every, {"shards": "2", "rows": "7"}, "s3://reports/{rows}/of-{shards}/")
@@ -335,9 +348,6 @@ class TestGrid:
         table.write_text("rows\n1\n2\n3\n")
         rows = runner.grid_rows(table, {"target": "local"})
         assert rows == [{"target": "local", "rows": str(number)} for number in (1, 2, 3)]
-        (tmp_path / "days.csv").write_text("from,to\n2010-12-01,2010-12-02\n")
-        days = [{"date_from": "2010-12-01", "date_to": "2010-12-02"}]
-        assert runner.grid_rows(tmp_path / "days.csv", {}) == days, "from is a word of Python's own"
         path = [notebooks / "01-client.ipynb"]
         results = []
 
