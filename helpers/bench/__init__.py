@@ -26,6 +26,7 @@ from . import (
     api,
     batch,
     batches,
+    continuous,
     invoke,
     items,
     kafka,
@@ -60,6 +61,7 @@ GROUPS: dict[str, Callable[[Ground], dict[str, Any]]] = {
     "items": items.measure,
     "api": api.measure,
     "kafka": kafka.measure,
+    "continuous": continuous.measure,
     "warehouse": warehouse.measure,
     "peer": peer.measure,
 }
