@@ -18,9 +18,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 Judge = Callable[[Any], str]
+
+
+def published(stage: str) -> dict[str, str]:
+    """What a notebook has published for the later ones: the parameters below /workbook/<stage>."""
+    pages = boto3.client("ssm").get_paginator("get_parameters_by_path").paginate(Path=f"/workbook/{stage}")
+    return {p["Name"].rpartition("/")[2]: p["Value"] for page in pages for p in page["Parameters"]}
 
 
 class Wrong(Exception):

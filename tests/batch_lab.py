@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import boto3
+from platform_lab import own_lab
 
-import helpers.lab
 from helpers import warehouse
-from helpers.lab import open_lab
-from helpers.localaws import server
 from helpers.provision import package
 
 HANDLERS = str(Path(__file__).resolve().parent.parent / "helpers" / "handlers")
@@ -143,16 +139,5 @@ class Batch:
 
 @contextmanager
 def batch(folder: Path, with_warehouse: bool = False) -> Iterator[Batch]:
-    before, opened = dict(os.environ), helpers.lab._opened
-    helpers.lab._opened = None
-    os.environ.update(WORKBOOK_LAB=str(folder), WORKBOOK_PROGRESS="0", WORKBOOK_IDLE_EXIT="900")
-    try:
-        open_lab()
+    with own_lab(folder):
         yield Batch(with_warehouse)
-    finally:
-        server.stop(folder)
-        helpers.lab._opened = opened
-        os.environ.clear()
-        os.environ.update(before)
-        boto3.DEFAULT_SESSION = None
-        time.sleep(0)

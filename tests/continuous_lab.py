@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,12 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+from platform_lab import own_lab
 
-import helpers.lab
 from helpers.continuous.fleet import Fleet
 from helpers.continuous.store import Results
-from helpers.lab import open_lab
-from helpers.localaws import server
 from helpers.provision import wait_for
 from helpers.rows import to_json
 
@@ -109,15 +106,5 @@ def same(one: Results, other: Results) -> None:
 @contextmanager
 def desk(folder: Path) -> Iterator[Desk]:
     """A lab of its own in this process; no worker outlives it."""
-    before, opened = dict(os.environ), helpers.lab._opened
-    helpers.lab._opened = None
-    os.environ |= {"WORKBOOK_LAB": str(folder / "lab"), "WORKBOOK_PROGRESS": "0", "WORKBOOK_IDLE_EXIT": "600"}
-    try:
-        open_lab()
+    with own_lab(folder / "lab"):
         yield Desk(folder)
-    finally:
-        server.stop(folder / "lab")
-        helpers.lab._opened = opened
-        os.environ.clear()
-        os.environ.update(before)
-        boto3.DEFAULT_SESSION = None

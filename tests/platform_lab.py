@@ -14,10 +14,11 @@ from typing import Any
 import boto3
 import psutil
 
+import helpers.lab
 from data.generate import write
 from helpers import reconcile
 from helpers.client import Report, send
-from helpers.lab import open_lab
+from helpers.lab import Lab, open_lab
 from helpers.localaws import server
 from helpers.rows import read_rows
 
@@ -100,12 +101,23 @@ class Platform:
 
 
 @contextmanager
-def platform(folder: Path, shards: int, csv: Path | None = None, rows: int = 1) -> Iterator[Platform]:
-    before = dict(os.environ)
-    os.environ.update(WORKBOOK_LAB=str(folder), WORKBOOK_PROGRESS="0", WORKBOOK_IDLE_EXIT="600")
+def own_lab(folder: Path, **environment: str) -> Iterator[Lab]:
+    """A lab of its own in this folder, open in this process; afterwards the environment is as it was before."""
+    before, opened = dict(os.environ), helpers.lab._opened
+    helpers.lab._opened = None
+    os.environ.update(WORKBOOK_LAB=str(folder), WORKBOOK_PROGRESS="0", WORKBOOK_IDLE_EXIT="900")
+    os.environ.update(environment)
     try:
-        yield Platform(folder, shards, csv, rows)
+        yield open_lab()
     finally:
         server.stop(folder)
+        helpers.lab._opened = opened
         os.environ.clear()
         os.environ.update(before)
+        boto3.DEFAULT_SESSION = None
+
+
+@contextmanager
+def platform(folder: Path, shards: int, csv: Path | None = None, rows: int = 1) -> Iterator[Platform]:
+    with own_lab(folder):
+        yield Platform(folder, shards, csv, rows)

@@ -26,37 +26,13 @@ import pytest
 from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
+from played_lab import BUCKET, FAILED, FUNCTION, OK, QUEUE, REGION, ROLE, STREAM, Answer, Event, Played
 from seeded import seeded
 
 from helpers.localaws import limits, protocols, server
 from helpers.localaws.event_sources import EventSources, Needs, ordered
 from helpers.localaws.kinesis import Kinesis, Record
 from helpers.localaws.types import AwsError, Function, Invocation
-
-REGION = "us-east-1"
-ROLE = "arn:aws:iam::123456789012:role/reader"
-STREAM = "arn:aws:kinesis:us-east-1:123456789012:stream/s"
-QUEUE = "arn:aws:sqs:us-east-1:123456789012:failed"
-BUCKET = "arn:aws:s3:::failed"
-FUNCTION = Function(
-    name="f",
-    arn="arn:aws:lambda:us-east-1:123456789012:function:f",
-    version="$LATEST",
-    region=REGION,
-    handler="f.lambda_handler",
-    runtime="python3.13",
-    role=ROLE,
-    timeout=3,
-    memory=128,
-    environment={},
-    code=b"",
-    code_sha256="",
-    log_group="/aws/lambda/f",
-)
-OK = Invocation(b"null", request_id="id-ok")
-FAILED = Invocation(b'{"errorMessage": "no"}', "Unhandled", request_id="id-failed")
-Answer = Invocation | AwsError | None
-Event = dict[str, Any]
 
 
 @pytest.fixture(autouse=True)
@@ -65,18 +41,14 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ordered, "MAX_BACKOFF", 0.002)
 
 
-class Lab:
+class Lab(Played):
     """A stream, mappings on it, and a function whose answers the test gives: `play(event)` is called for each batch."""
 
     def __init__(self, shards: int = 1, play: Callable[[Event], Answer | Awaitable[Answer]] = lambda _: None) -> None:
         self.ahead = 0.0  # seconds by which Kinesis' clock is before this machine's
         self.kinesis = Kinesis(clock=lambda: time.time() + self.ahead)
         self.call("CreateStream", ShardCount=shards)
-        self.play = play
-        self.events: list[Event] = []
-        self.sent: list[tuple[str, dict[str, Any], str]] = []
-        self.denied: set[str] = set()
-        self.function = FUNCTION
+        super().__init__(play)
         self.sources = EventSources(Needs(self.kinesis, self.lookup, self.invoke, self.allowed, self.deliver))
 
     def call(self, operation: str, **parameters: Any) -> dict[str, Any]:
@@ -91,38 +63,11 @@ class Lab:
         wanted = {"EventSourceArn": STREAM, "FunctionName": "f", "StartingPosition": "TRIM_HORIZON", **parameters}
         return str((await self.sources.create(wanted, REGION))["UUID"])
 
-    async def lookup(self, name: str, qualifier: str | None, region: str) -> Function:
-        if name.rpartition(":")[2] == "gone":
-            raise AwsError("ResourceNotFoundException", "Function not found: gone", 404)
-        return replace(self.function, name=name.rpartition(":")[2], arn=FUNCTION.arn[:-1] + name.rpartition(":")[2])
-
-    async def invoke(self, function: Function, payload: bytes) -> Invocation:
-        event = json.loads(payload)
-        event["function"] = function.name
-        self.events.append(event)
-        answer = self.play(event)
-        if isinstance(answer, Awaitable):
-            answer = await answer
-        if isinstance(answer, AwsError):
-            raise answer
-        await asyncio.sleep(0)
-        return answer or OK
-
-    def allowed(self, role: str, action: str, resource: str) -> bool:
-        return action not in self.denied and role == ROLE and bool(resource)
-
-    async def deliver(self, destination: str, body: bytes, key: str) -> None:
-        self.sent.append((destination, json.loads(body), key))
-
     def batches(self) -> list[list[str]]:
         return [names(e) for e in self.events]
 
-    async def until(self, condition: Callable[[], Any], what: str = "the condition") -> None:
-        """Lets the tasks run until the condition holds."""
-        deadline = time.monotonic() + 20
-        while not condition():
-            assert time.monotonic() < deadline, f"waited in vain for {what}: {self.batches()[-5:]}"
-            await asyncio.sleep(0.001)
+    def seen(self) -> list[Any]:
+        return self.batches()
 
     def state(self, key: str) -> str:
         return str(self.sources.get(key).config["State"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import time
 import zipfile
 from collections import Counter
@@ -15,10 +14,9 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
+from platform_lab import own_lab
 
-import helpers.lab
-from helpers.lab import Lab, open_lab
-from helpers.localaws import server
+from helpers.lab import Lab
 from helpers.provision import wait_for
 
 HANDLER = """
@@ -48,11 +46,7 @@ def allow(role: str, actions: list[str]) -> None:
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     folder = tmp_path_factory.mktemp("sqs") / "lab"
-    before, opened = dict(os.environ), helpers.lab._opened
-    helpers.lab._opened = None
-    os.environ |= {"WORKBOOK_LAB": str(folder), "WORKBOOK_IDLE_EXIT": "600"}
-    try:
-        found = open_lab()
+    with own_lab(folder) as found:
         statement = {
             "Effect": "Allow",
             "Principal": {"Service": "lambda.amazonaws.com"},
@@ -70,12 +64,6 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
             Code={"ZipFile": zipped.getvalue()},
         )  # fmt: skip
         yield found
-    finally:
-        server.stop(folder)
-        helpers.lab._opened = opened
-        os.environ.clear()
-        os.environ.update(before)
-        boto3.DEFAULT_SESSION = None
 
 
 class Queue:

@@ -16,7 +16,6 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -39,8 +38,8 @@ from tests.kafka_brokers import (
     make_topic,
     produce,
 )
+from tests.played_lab import FAILED, OK, QUEUE, REGION, Answer, Event, Played
 from tests.seeded import SEED, SOAK
-from tests.test_event_sources import FAILED, FUNCTION, OK, QUEUE, REGION, ROLE, Answer, Event
 
 __all__ = ["bootstrap", "broker_kind", "embedded", "genuine"]
 CLUSTER = "arn:aws:kafka:us-east-1:123456789012:cluster/w/4f1ac3b4-6fd5-421d-8d13-c8355681acef-11"
@@ -52,17 +51,14 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ordered, "MAX_BACKOFF", 0.002)
 
 
-class Lab:
+class Lab(Played):
     """A topic, mappings on it, and a function whose answers the test gives: `play(event)` is called for each batch."""
 
     def __init__(
         self, servers: str, partitions: int = 1, play: Callable[[Event], Answer | Awaitable[Answer]] = lambda _: None
     ) -> None:
-        self.servers, self.play = servers, play
-        self.topic = make_topic(servers, partitions)
-        self.events: list[Event] = []
-        self.sent: list[tuple[str, dict[str, Any], str]] = []
-        self.denied: set[str] = set()
+        super().__init__(play)
+        self.servers, self.topic = servers, make_topic(servers, partitions)
         self.cluster = SimpleNamespace(state="ACTIVE", bootstrap=servers)
         clusters: Any = {CLUSTER: self.cluster}
         needs = Needs(Kinesis(), self.lookup, self.invoke, self.allowed, self.deliver, cluster=clusters.get)
@@ -82,38 +78,11 @@ class Lab:
         wanted |= {kind: {"ConsumerGroupId": group}} if group else {}
         return str((await self.sources.create({**wanted, **parameters}, REGION))["UUID"])
 
-    async def lookup(self, name: str, qualifier: str | None, region: str) -> Any:
-        name = name.rpartition(":")[2]
-        return replace(FUNCTION, name=name, arn=FUNCTION.arn[:-1] + name)
-
-    async def invoke(self, function: Any, payload: bytes) -> Invocation:
-        event = json.loads(payload)
-        event["function"] = function.name
-        self.events.append(event)
-        answer = self.play(event)
-        if isinstance(answer, Awaitable):
-            answer = await answer
-        if isinstance(answer, AwsError):
-            raise answer
-        await asyncio.sleep(0)
-        return answer or OK
-
-    def allowed(self, role: str, action: str, resource: str) -> bool:
-        return action not in self.denied and role == ROLE and bool(resource)
-
-    async def deliver(self, destination: str, body: bytes, key: str) -> None:
-        self.sent.append((destination, json.loads(body), key))
-
     def got(self) -> list[str]:
         return [v for e in self.events for v in values(e)]
 
-    async def until(self, condition: Callable[[], Any], what: str = "the condition", seconds: float = 40) -> None:
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline, (
-                f"waited in vain for {what}: {[values(e)[:9] for e in self.events[-5:]]}"
-            )
-            await asyncio.sleep(0.002)
+    def seen(self) -> list[Any]:
+        return [values(e)[:9] for e in self.events]
 
     def config(self, key: str) -> dict[str, Any]:
         return self.sources.get(key).config

@@ -21,8 +21,8 @@ from typing import Any, cast
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from played_lab import FUNCTION
 from seeded import SEED, SOAK, seeded
-from test_event_sources import FUNCTION
 
 from helpers.localaws import embedded_metrics, lambda_runtime, scheduler
 from helpers.localaws.event_sources import kafka, kinesis, ordered, sqs

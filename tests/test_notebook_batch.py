@@ -17,12 +17,12 @@ import nbformat
 import papermill
 import psutil
 import pytest
+from platform_lab import own_lab
 from policy_sentry.querying.actions import get_actions_for_service, get_actions_that_support_wildcard_arns_only
 
-import helpers.lab
 from helpers.checks import grade
 from helpers.inventory import inventory
-from helpers.lab import Lab, open_lab
+from helpers.lab import Lab
 from helpers.localaws import server
 from helpers.provision import empty_bucket
 from helpers.spark import local
@@ -40,11 +40,7 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]
     """What stands before notebook 08, in a lab in which it has run then: by `workbook run` for the rows of a table,
     one of which fails half-way, on this lab as an endpoint. There is no clock to move there, as on AWS."""
     folder = tmp_path_factory.mktemp("batch") / "lab"
-    environment, opened = dict(os.environ), helpers.lab._opened
-    helpers.lab._opened = None
-    os.environ |= {"WORKBOOK_LAB": str(folder), "WORKBOOK_PROGRESS": "0", "WORKBOOK_IDLE_EXIT": "600"}
-    try:
-        lab = open_lab()
+    with own_lab(folder) as lab:
         lab.require("02", "03", "04", "06", csv="", rows=1000)
         stood = {"lab": lab, "inventory": inventory(), "roles": cluster_roles()}
         boto3.client("s3").create_bucket(Bucket="every-morning")
@@ -53,12 +49,6 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]
         run = ["run", "--only", "08", "--rows", "1000", "-p", "spark=true", "--target", str(lab.endpoint), *output]
         runs = folder.parent / "runs"
         yield stood | {"done": workbook(runs, *run), "runs": runs}
-    finally:
-        server.stop(folder)
-        helpers.lab._opened = opened
-        os.environ.clear()
-        os.environ.update(environment)
-        boto3.DEFAULT_SESSION = None
 
 
 @pytest.fixture(scope="module")

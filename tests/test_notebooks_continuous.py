@@ -12,14 +12,13 @@ import boto3
 import papermill
 import psutil
 import pytest
+from platform_lab import own_lab
 
-import helpers.lab
 from helpers import reconcile
 from helpers.checks import grade
 from helpers.continuous.store import Results
 from helpers.inventory import inventory
-from helpers.lab import Lab, open_lab
-from helpers.localaws import server
+from helpers.lab import Lab
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 NAME = "10-continuous-processing.ipynb"
@@ -29,19 +28,9 @@ NAME = "10-continuous-processing.ipynb"
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A lab in which the notebook has run; the last test runs it once more."""
     folder = tmp_path_factory.mktemp("continuous") / "lab"
-    before, opened = dict(os.environ), helpers.lab._opened
-    helpers.lab._opened = None
-    os.environ |= {"WORKBOOK_LAB": str(folder), "WORKBOOK_PROGRESS": "0", "WORKBOOK_IDLE_EXIT": "600"}
-    try:
-        opened_lab = open_lab()
+    with own_lab(folder) as opened_lab:
         opened_lab.require("10", csv="", rows=300)
         yield opened_lab
-    finally:
-        server.stop(folder)
-        helpers.lab._opened = opened
-        os.environ.clear()
-        os.environ.update(before)
-        boto3.DEFAULT_SESSION = None
 
 
 def run(**parameters: Any) -> None:

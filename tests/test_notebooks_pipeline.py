@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,14 +12,13 @@ import boto3
 import papermill
 import pytest
 import urllib3
+from platform_lab import own_lab
 from policy_sentry.querying.actions import get_actions_for_service, get_actions_that_support_wildcard_arns_only
 
-import helpers.lab
 from helpers import reconcile
 from helpers.checks import grade
 from helpers.inventory import inventory, refuse_foreign
-from helpers.lab import SAMPLE, Lab, LabError, open_lab
-from helpers.localaws import server
+from helpers.lab import SAMPLE, Lab, LabError
 from helpers.provision import wait_for
 from helpers.rows import Selection, read_rows
 
@@ -33,19 +31,9 @@ ARN = "arn:aws:kinesis:us-east-1:123456789012:stream/"
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A lab in which both notebooks have run with their defaults."""
     folder = tmp_path_factory.mktemp("pipeline") / "lab"
-    before, opened = dict(os.environ), helpers.lab._opened
-    helpers.lab._opened = None
-    os.environ |= {"WORKBOOK_LAB": str(folder), "WORKBOOK_PROGRESS": "0", "WORKBOOK_IDLE_EXIT": "600"}
-    try:
-        opened_lab = open_lab()
+    with own_lab(folder) as opened_lab:
         opened_lab.require("02", "03", csv="", rows=1000)
         yield opened_lab
-    finally:
-        server.stop(folder)
-        helpers.lab._opened = opened
-        os.environ.clear()
-        os.environ.update(before)
-        boto3.DEFAULT_SESSION = None
 
 
 def run(name: str, **parameters: Any) -> None:

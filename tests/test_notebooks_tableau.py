@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -12,12 +11,11 @@ import boto3
 import nbformat
 import papermill
 import pytest
+from platform_lab import own_lab
 
-import helpers.lab
 from helpers import reconcile, tableau
 from helpers.checks import grade
-from helpers.lab import Lab, open_lab
-from helpers.localaws import server
+from helpers.lab import Lab
 
 NOTEBOOK = Path(__file__).resolve().parent.parent / "notebooks" / "07-tableau.ipynb"
 
@@ -28,19 +26,9 @@ pytestmark = pytest.mark.skipif(bool(tableau.MISSING), reason=tableau.MISSING or
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A lab in which the notebook, and those it needs, have run with their defaults."""
     folder = tmp_path_factory.mktemp("tableau") / "lab"
-    before, opened = dict(os.environ), helpers.lab._opened
-    helpers.lab._opened = None
-    os.environ |= {"WORKBOOK_LAB": str(folder), "WORKBOOK_PROGRESS": "0", "WORKBOOK_IDLE_EXIT": "600"}
-    try:
-        opened_lab = open_lab()
+    with own_lab(folder) as opened_lab:
         opened_lab.require("07", rows=1000)
         yield opened_lab
-    finally:
-        server.stop(folder)
-        helpers.lab._opened = opened
-        os.environ.clear()
-        os.environ.update(before)
-        boto3.DEFAULT_SESSION = None
 
 
 def run(output: Path | None = None, **parameters: Any) -> None:

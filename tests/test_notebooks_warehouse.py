@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,14 +10,13 @@ import boto3
 import pandas as pd
 import papermill
 import pytest
+from platform_lab import own_lab
 from policy_sentry.querying.actions import get_actions_for_service, get_actions_that_support_wildcard_arns_only
 
-import helpers.lab
 from helpers import reconcile
 from helpers.checks import grade
 from helpers.inventory import inventory, refuse_foreign
-from helpers.lab import Lab, LabError, open_lab
-from helpers.localaws import server
+from helpers.lab import Lab, LabError
 from helpers.warehouse import run
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
@@ -30,19 +28,9 @@ VIEW = "CREATE OR REPLACE VIEW bi.returns_by_month AS SELECT year, month, "
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A lab in which notebook 06 has run with its defaults, and its solutions."""
     folder = tmp_path_factory.mktemp("warehouse") / "lab"
-    before, opened = dict(os.environ), helpers.lab._opened
-    helpers.lab._opened = None
-    os.environ |= {"WORKBOOK_LAB": str(folder), "WORKBOOK_PROGRESS": "0", "WORKBOOK_IDLE_EXIT": "600"}
-    try:
-        opened_lab = open_lab()
+    with own_lab(folder) as opened_lab:
         opened_lab.require("06", csv="", rows=1000, solutions=True)
         yield opened_lab
-    finally:
-        server.stop(folder)
-        helpers.lab._opened = opened
-        os.environ.clear()
-        os.environ.update(before)
-        boto3.DEFAULT_SESSION = None
 
 
 def execute(name: str, **parameters: Any) -> None:

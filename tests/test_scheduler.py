@@ -20,12 +20,11 @@ import pytest
 import urllib3
 from botocore.exceptions import ClientError
 
-import helpers.lab
-from helpers.lab import Clock, Lab, LabError, open_lab
-from helpers.localaws import server
+from helpers.lab import Clock, Lab, LabError
 from helpers.localaws.scheduler import Schedule, Scheduler
 from helpers.localaws.types import AwsError
 from helpers.provision import wait_for
+from tests.platform_lab import own_lab
 from tests.seeded import SOAK
 
 # (expression, asked at, what comes next), worked out from the page that `scheduler` names and a calendar.
@@ -264,11 +263,7 @@ def policy(principal: str, action: str, resource: str = "*") -> str:
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     folder = tmp_path_factory.mktemp("scheduler") / "lab"
-    before, opened = dict(os.environ), helpers.lab._opened
-    helpers.lab._opened = None
-    os.environ |= {"WORKBOOK_LAB": str(folder), "WORKBOOK_IDLE_EXIT": "600"}
-    try:
-        found = open_lab()
+    with own_lab(folder) as found:
         role = boto3.client("iam").create_role(
             RoleName="ticks", AssumeRolePolicyDocument=policy("lambda.amazonaws.com", "sts:AssumeRole")
         )["Role"]["Arn"]
@@ -283,12 +278,6 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
             Code={"ZipFile": zipped.getvalue()},
         )  # fmt: skip
         yield found
-    finally:
-        server.stop(folder)
-        helpers.lab._opened = opened
-        os.environ.clear()
-        os.environ.update(before)
-        boto3.DEFAULT_SESSION = None
 
 
 FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:ticks"

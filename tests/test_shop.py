@@ -30,17 +30,17 @@ import schemathesis
 import urllib3
 from hypothesis import given
 from hypothesis import strategies as st
+from platform_lab import own_lab
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from schemathesis import GenerationMode
 from seeded import SEED, SOAK, seeded
 from test_website import OPEN
 
-import helpers.lab
 from helpers import reconcile
 from helpers.checks import grade
 from helpers.figures import PICTURES, LivePage
 from helpers.inventory import inventory
-from helpers.lab import Lab, open_lab
+from helpers.lab import Lab
 from helpers.localaws import server
 from helpers.provision import PAGE, ensure, package, wait_for
 
@@ -136,19 +136,9 @@ def sums(lines: list[Any]) -> list[Decimal]:
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     folder = tmp_path_factory.mktemp("shop") / "lab"
-    before, opened = dict(os.environ), helpers.lab._opened
-    helpers.lab._opened = None
-    os.environ |= {"WORKBOOK_LAB": str(folder), "WORKBOOK_PROGRESS": "0", "WORKBOOK_IDLE_EXIT": "900"}
-    try:
-        lab = open_lab()
+    with own_lab(folder) as lab:
         lab.require("02", "04", "05", csv="", rows=1000)
         yield Shop(folder, lab)
-    finally:
-        server.stop(folder)
-        helpers.lab._opened = opened
-        os.environ.clear()
-        os.environ.update(before)
-        boto3.DEFAULT_SESSION = None
 
 
 # --- answers

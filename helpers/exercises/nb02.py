@@ -13,7 +13,7 @@ import boto3
 import urllib3
 from botocore.exceptions import ClientError
 
-from helpers.checks import Wrong, exercise
+from helpers.checks import Wrong, exercise, published
 from helpers.lab import SAMPLE
 from helpers.provision import delete_quietly, ensure, error_code, until_propagated, wait_for
 from helpers.rows import Row, Selection, read_rows, to_json
@@ -73,7 +73,7 @@ def customer_key(answer: Callable[[Row], str]) -> str:
 @exercise("02-3", hint='Make the calls, then set answer to "done"; the check asks the API itself.')
 def explained_refusal(answer: object) -> str:
     """The API `test` tells callers why a body was refused."""
-    outputs = _outputs("02")
+    outputs = published("02")
     api = boto3.client("apigateway")
     key = api.get_api_key(apiKey=outputs["api_key_id"], includeValue=True)["value"]
     responses = api.get_gateway_responses(restApiId=outputs["api_id"])["items"]
@@ -98,13 +98,6 @@ def explained_refusal(answer: object) -> str:
     if "RowId" not in str(told) and "Quantity" not in str(told):
         raise Wrong(f"it does not say what is wrong with the body: {text[:80]}")
     return "a refused caller now reads what is wrong."
-
-
-def _outputs(stage: str) -> dict[str, str]:
-    found = boto3.client("ssm").get_parameters_by_path(Path=f"/workbook/{stage}", MaxResults=10)["Parameters"]
-    more = boto3.client("ssm").get_paginator("get_parameters_by_path").paginate(Path=f"/workbook/{stage}")
-    found = [p for page in more for p in page["Parameters"]] or found
-    return {p["Name"].rpartition("/")[2]: p["Value"] for p in found}
 
 
 @contextmanager

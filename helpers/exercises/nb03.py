@@ -9,7 +9,7 @@ from typing import Any
 import boto3
 from botocore.exceptions import ClientError
 
-from helpers.checks import Wrong, exercise
+from helpers.checks import Wrong, exercise, published
 from helpers.provision import error_code
 from helpers.reconcile import object_rows
 
@@ -17,7 +17,7 @@ from helpers.reconcile import object_rows
 @exercise("03-1", hint="functions.update_event_source_mapping changes a trigger where it stands.")
 def fewer_files(answer: object) -> str:
     """The published trigger has a window of 60 s and batches of at most 5,000, and is still the same trigger."""
-    outputs = _outputs()
+    outputs = published("03")
     mappings = boto3.client("lambda").list_event_source_mappings(FunctionName=outputs["function"])
     found = {m["UUID"]: m for m in mappings["EventSourceMappings"]}
     trigger = found.get(outputs["mapping"])
@@ -40,7 +40,7 @@ def cancellations(answer: int) -> str:
     """The number of distinct cancelled rows in the newest hour's files."""
     if isinstance(answer, bool) or not isinstance(answer, int):
         raise Wrong(f"the answer is a whole number, not a {type(answer).__name__}.")
-    bucket = _outputs()["bucket"]
+    bucket = published("03")["bucket"]
     hours = sorted({key.rpartition("/")[0] for key in _keys(bucket) if re.match(r"raw/\d{4}/\d\d/\d\d/\d\d/", key)})
     if not hours:
         raise Wrong("the bucket has no raw files: run part 6.")
@@ -67,7 +67,7 @@ def cancellations(answer: int) -> str:
 @exercise("03-3", hint="A rule has a Status, a Filter with a Prefix, and Transitions with Days and StorageClass.")
 def cheaper_files(answer: object) -> str:
     """The bucket's lifecycle moves raw/ to STANDARD_IA after 30 days, and deletes nothing."""
-    bucket = _outputs()["bucket"]
+    bucket = published("03")["bucket"]
     try:
         rules = boto3.client("s3").get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
     except ClientError as error:
@@ -88,11 +88,6 @@ def cheaper_files(answer: object) -> str:
 
 def _prefix(rule: dict[str, Any]) -> str:
     return str(rule.get("Filter", {}).get("Prefix", rule.get("Prefix", "")))
-
-
-def _outputs() -> dict[str, str]:
-    pages = boto3.client("ssm").get_paginator("get_parameters_by_path").paginate(Path="/workbook/03")
-    return {p["Name"].rpartition("/")[2]: p["Value"] for page in pages for p in page["Parameters"]}
 
 
 def _keys(bucket: str) -> Iterator[str]:

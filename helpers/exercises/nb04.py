@@ -8,7 +8,7 @@ from typing import Any
 import boto3
 from boto3.dynamodb.conditions import Key
 
-from helpers.checks import Wrong, exercise
+from helpers.checks import Wrong, exercise, published
 
 FIRST_DAY, LAST_DAY, DAY_AFTER = "2010-12-05", "2010-12-09", "2010-12-10"
 
@@ -39,7 +39,7 @@ def five_days(answer: Decimal) -> str:
     """What the customer with the most revenue spent on the five days."""
     if not isinstance(answer, Decimal | int) or isinstance(answer, bool):
         raise Wrong(f"money is a Decimal, as boto3 gives it, not a {type(answer).__name__}.")
-    table = boto3.resource("dynamodb").Table(_outputs()["invoices_table"])
+    table = boto3.resource("dynamodb").Table(published("04")["invoices_table"])
     best = max(_customers(), key=lambda customer: customer["Revenue"])["CustomerID"]
     found = table.query(IndexName="ByBuyer", KeyConditionExpression=Key("Buyer").eq(best))["Items"]
 
@@ -58,7 +58,7 @@ def five_days(answer: Decimal) -> str:
 @exercise("04-3", hint="Create an index in GlobalSecondaryIndexUpdates, and define the types of its keys beside it.")
 def by_stock_code(answer: object) -> str:
     """The index ByStockCode: StockCode, then InvoiceNo; the keys and Quantity only; and it finds what there is."""
-    client, name = boto3.client("dynamodb"), _outputs()["invoices_table"]
+    client, name = boto3.client("dynamodb"), published("04")["invoices_table"]
     indexes = {
         index["IndexName"]: index
         for index in client.describe_table(TableName=name)["Table"].get("GlobalSecondaryIndexes", [])
@@ -83,15 +83,10 @@ def by_stock_code(answer: object) -> str:
 
 def _customers() -> list[dict[str, Any]]:
     """Every customer, with numbers as Decimal."""
-    table = boto3.resource("dynamodb").Table(_outputs()["customers_table"])
+    table = boto3.resource("dynamodb").Table(published("04")["customers_table"])
     page = table.scan()
     found = page["Items"]
     while "LastEvaluatedKey" in page:
         page = table.scan(ExclusiveStartKey=page["LastEvaluatedKey"])
         found += page["Items"]
     return list(found)
-
-
-def _outputs() -> dict[str, str]:
-    pages = boto3.client("ssm").get_paginator("get_parameters_by_path").paginate(Path="/workbook/04")
-    return {p["Name"].rpartition("/")[2]: p["Value"] for page in pages for p in page["Parameters"]}

@@ -8,15 +8,15 @@ from typing import Any
 import boto3
 from boto3.dynamodb.conditions import Key
 
-from helpers.checks import Wrong, exercise
-from helpers.exercises.nb02 import _may, _outputs, _role_with, _soon
+from helpers.checks import Wrong, exercise, published
+from helpers.exercises.nb02 import _may, _role_with, _soon
 from helpers.provision import find_by
 
 
 @exercise("05-1", hint="Follow Next from page to page until an answer has none; Decimal takes a Revenue as it is.")
 def all_pages(answer: Decimal) -> str:
     """The revenue of the example customer's invoices that stand."""
-    outputs, table = _outputs("05"), boto3.resource("dynamodb").Table(_outputs("04")["invoices_table"])
+    outputs, table = published("05"), boto3.resource("dynamodb").Table(published("04")["invoices_table"])
     buyer = {"IndexName": "ByBuyer", "KeyConditionExpression": Key("Buyer").eq(outputs["customer"])}
     found = _all(table, ScanIndexForward=False, **buyer)
     sold = [invoice for invoice in found if not invoice["InvoiceNo"].startswith("C")]
@@ -55,7 +55,7 @@ def _revenue(invoices: Any) -> Decimal:
 @exercise("05-2", hint="create_api_key, create_usage_plan, create_usage_plan_key: part 6 makes all three.")
 def partners_plan(answer: object) -> str:
     """The plan shop-partner has the wanted limits, this API's stage, and an enabled key in it."""
-    api, outputs = boto3.client("apigateway"), _outputs("02")
+    api, outputs = boto3.client("apigateway"), published("02")
     plan = find_by(api.get_usage_plans, name="shop-partner")
     if not plan:
         raise Wrong("there is no usage plan shop-partner yet.")

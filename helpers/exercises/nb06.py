@@ -8,7 +8,7 @@ from typing import Any
 import boto3
 import pandas as pd
 
-from helpers.checks import Wrong, exercise
+from helpers.checks import Wrong, exercise, published
 from helpers.warehouse import QueryFailed, run
 
 
@@ -56,7 +56,7 @@ def returns_by_month(answer: object) -> str:
 @exercise("06-3", hint="update_destination with RedshiftDestinationUpdate: S3Update has the BufferingHints.")
 def larger_files(answer: object) -> str:
     """The delivery stream gathers 64 MB or 300 s, retries for an hour, and is otherwise what it was."""
-    name = _outputs()["delivery_stream"]
+    name = published("06")["delivery_stream"]
     described = boto3.client("firehose").describe_delivery_stream(DeliveryStreamName=name)["DeliveryStreamDescription"]
     if described["DeliveryStreamType"] != "KinesisStreamAsSource":
         raise Wrong(f"{name} no longer reads the stream: it was made anew. Change it where it runs.")
@@ -85,8 +85,3 @@ def _ask(sql: str) -> pd.DataFrame:
 def _sums(table: pd.DataFrame) -> dict[tuple[int, int], Decimal]:
     rows: list[dict[str, Any]] = table.to_dict("records")
     return {(int(row["year"]), int(row["month"])): Decimal(str(row["returned"])) for row in rows}
-
-
-def _outputs() -> dict[str, str]:
-    pages = boto3.client("ssm").get_paginator("get_parameters_by_path").paginate(Path="/workbook/06")
-    return {p["Name"].rpartition("/")[2]: p["Value"] for page in pages for p in page["Parameters"]}

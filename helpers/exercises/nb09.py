@@ -6,7 +6,7 @@ from typing import Any
 
 import boto3
 
-from helpers.checks import Wrong, exercise
+from helpers.checks import Wrong, exercise, published
 from helpers.lab import Lab
 from helpers.reconcile import topic_rows
 
@@ -16,7 +16,7 @@ def cancellations(answer: int) -> str:
     """The number of different rows that are cancellations."""
     if not isinstance(answer, int) or isinstance(answer, bool):
         raise Wrong(f"give the number, not a {type(answer).__name__}.")
-    outputs = _outputs()
+    outputs = published("09")
     found = list(topic_rows(Lab.kafka(outputs["bootstrap"]), outputs["topic"]))
     cancelled = [row for row in found if row["InvoiceNo"].startswith("C")]
     right = len({row["RowId"] for row in cancelled})
@@ -34,7 +34,7 @@ def cancellations(answer: int) -> str:
 @exercise("09-2", hint="functions.update_event_source_mapping changes a trigger where it stands.")
 def smaller_batches(answer: str) -> str:
     """Batch size and window of the running trigger."""
-    outputs, functions = _outputs(), boto3.client("lambda")
+    outputs, functions = published("09"), boto3.client("lambda")
     found = functions.list_event_source_mappings(FunctionName="kafka-to-s3")["EventSourceMappings"]
     if len(found) != 1:
         raise Wrong(f"kafka-to-s3 has {len(found)} triggers now: change the one that is there.")
@@ -52,7 +52,7 @@ def smaller_batches(answer: str) -> str:
 @exercise("09-3", hint="A partition belongs to one member of a group at a time.")
 def idle_members(answer: int) -> str:
     """How many of six members have no partition."""
-    outputs = _outputs()
+    outputs = published("09")
     described: dict[str, Any] = boto3.client("kafka").describe_topic(
         ClusterArn=outputs["cluster"], TopicName=outputs["topic"]
     )
@@ -62,8 +62,3 @@ def idle_members(answer: int) -> str:
     if int(answer) == 0:
         raise Wrong("a partition is never shared by two members of a group.")
     raise Wrong("compare the number of members with the number of partitions.")
-
-
-def _outputs() -> dict[str, str]:
-    pages = boto3.client("ssm").get_paginator("get_parameters_by_path").paginate(Path="/workbook/09")
-    return {p["Name"].rpartition("/")[2]: p["Value"] for page in pages for p in page["Parameters"]}
