@@ -16,8 +16,10 @@ import uuid
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from decimal import Decimal
 from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -734,21 +736,42 @@ def test_a_person_finds_orders_and_cancels(shop: Shop, page: Page) -> None:
     shop.expect_agreement()
 
 
+@contextmanager
+def served(html: str, **headers: str) -> Iterator[str]:
+    """A page on a port of this machine; gives its address."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            for name, value in {"Content-Type": "text/html; charset=utf-8", **headers}.items():
+                self.send_header(name.replace("_", "-"), value)
+            self.end_headers()
+            self.wfile.write(html.encode())
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as site:
+        threading.Thread(target=site.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{site.server_port}/lab"
+        finally:
+            site.shutdown()
+
+
 def test_the_page_works_inside_a_notebook(shop: Shop, page: Page) -> None:
     """In the frame that the notebook shows, within a page of another origin, as JupyterLab's is."""
     frame = LivePage(f"{shop.outputs['page_url']}/?customer={shop.customer}", "The order desk", 640)
-    shown = f"<!doctype html><title>Lab</title>{frame._repr_mimebundle_()['text/html']}"
-    policy = {"Content-Security-Policy": "frame-ancestors 'self'; report-uri /api/security/csp-report"}  # Jupyter's
-    page.route(
-        "http://localhost:8888/lab", lambda route: route.fulfill(body=shown, content_type="text/html", headers=policy)
-    )
-    page.goto("http://localhost:8888/lab")
-    desk = page.frame_locator("iframe")
-    expect(desk.get_by_role("heading", name=f"Customer {shop.customer}")).to_be_visible()
-    shop.put_products(FRAMED=5)
-    desk.get_by_label("Product code").fill("FRAMED")
-    desk.get_by_role("button", name="Place order").click()
-    expect(desk.get_by_role("status")).to_contain_text("Order placed")
+    icon = '<link rel="icon" href="data:,">'
+    html = f"<!doctype html><title>Lab</title>{icon}{frame._repr_mimebundle_()['text/html']}"
+    with served(html, Content_Security_Policy="frame-ancestors 'self'; report-uri /csp-report") as address:  # Jupyter's
+        page.goto(address)
+        desk = page.frame_locator("iframe")
+        expect(desk.get_by_role("heading", name=f"Customer {shop.customer}")).to_be_visible(timeout=20_000)
+        shop.put_products(FRAMED=5)
+        desk.get_by_label("Product code").fill("FRAMED")
+        desk.get_by_role("button", name="Place order").click()
+        expect(desk.get_by_role("status")).to_contain_text("Order placed", timeout=20_000)
     assert shop.in_stock("FRAMED") == [4]
 
 
