@@ -135,6 +135,29 @@ def test_what_is_in_the_database(w: Warehouse) -> None:
     ]  # fmt: skip
 
 
+def test_lists_come_in_pages(w: Warehouse) -> None:
+    """Each page's MaxResults and NextToken: https://docs.aws.amazon.com/redshift-data/latest/APIReference/API_ListTables.html"""
+    w.run("CREATE SCHEMA IF NOT EXISTS paged")
+    for name in ("one", "three", "two"):
+        w.run(f"CREATE TABLE paged.{name} (a INT, b INT)", StatementName="paging")
+
+    def pages(operation: str, member: str, **more: Any) -> list[list[str]]:
+        found = w.data.get_paginator(operation).paginate(PaginationConfig={"PageSize": 2}, **more)
+        return [[item["name"] if isinstance(item, dict) else item for item in page[member]] for page in found]
+
+    assert pages("list_tables", "Tables", SchemaPattern="pag%", **w.where) == [["one", "three"], ["two"]]
+    assert pages("describe_table", "ColumnList", Schema="paged", Table="one", **w.where) == [["a", "b"]]
+    assert [n for page in pages("list_schemas", "Schemas", **w.where) for n in page] == w.data.list_schemas(**w.where)[
+        "Schemas"
+    ]
+    listed = w.data.get_paginator("list_statements").paginate(
+        StatementName="paging", Status="FINISHED", PaginationConfig={"PageSize": 2}
+    )
+    sizes = [len(page["Statements"]) for page in listed]
+    assert sizes == [2, 1]
+    assert "ValidationException: Invalid NextToken." in refused(w.data.list_schemas, NextToken="x", **w.where)
+
+
 def test_a_statement_can_be_canceled(w: Warehouse) -> None:
     endless = (
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000000000) SELECT MAX(i) FROM n"
