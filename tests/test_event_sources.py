@@ -1349,16 +1349,17 @@ def wait(condition: Callable[[], Any], what: str, seconds: float = 60) -> None:
 READ = ("kinesis:Get*", "kinesis:Describe*", "kinesis:List*")
 
 
-@pytest.mark.parametrize("fault", ["none", "three", "killed"])
-def test_every_row_arrives(aws: boto3.Session, fault: str) -> None:
+@pytest.mark.parametrize(("fault", "factor"), [("none", 1), ("three", 1), ("killed", 1), ("killed", 4)])
+def test_every_row_arrives(aws: boto3.Session, fault: str, factor: int) -> None:
     """With rows in flight: a function that fails three times, and one whose worker dies in its first call for each
     batch. guide: kinesis-on-failure-destination.html: retried until it succeeds, by default"""
-    name = f"fault-{fault}"
+    name = f"fault-{fault}-{factor}"
     stream = deploy(aws, name, fault, *READ)
     functions = aws.client("lambda")
     key = functions.create_event_source_mapping(
-        EventSourceArn=stream, FunctionName=name, StartingPosition="TRIM_HORIZON", BatchSize=200
-    )["UUID"]
+        EventSourceArn=stream, FunctionName=name, StartingPosition="TRIM_HORIZON", BatchSize=200,
+        ParallelizationFactor=factor,
+    )["UUID"]  # fmt: skip
     rows = send(aws, name, 500)
     wait(lambda: {r for b in stored(aws, f"done/{name}/") for r in b} >= rows, f"{len(rows)} rows")
     arrived = [r for b in stored(aws, f"done/{name}/") for r in b]
