@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+from botocore.config import Config
 from platform_lab import own_lab
 
 from helpers import warehouse
@@ -40,7 +41,10 @@ class Batch:
     """The two functions, their bucket, tables, queue, and, if asked for, the warehouse."""
 
     def __init__(self, with_warehouse: bool) -> None:
-        self.s3, self.functions, self.sqs = boto3.client("s3"), boto3.client("lambda"), boto3.client("sqs")
+        self.s3, self.sqs = boto3.client("s3"), boto3.client("sqs")
+        # By itself boto3 waits a minute for an answer, and then calls again: the job would run twice, side by side.
+        patient = Config(read_timeout=900, retries={"total_max_attempts": 1})
+        self.functions = boto3.client("lambda", config=patient)
         self.s3.create_bucket(Bucket=BUCKET)
         dynamodb = boto3.client("dynamodb")
         for name, keys in (
