@@ -72,7 +72,7 @@ async function find(id) {
     $("invoices").replaceChildren();
     showInvoices(page);
     if (!$("order-lines").children.length) addLine();
-    say(`Customer ${customer.CustomerID} has ${customer.Invoices} invoices.`);
+    say(`Customer ${customer.CustomerID} has ${customer.Invoices} ${customer.Invoices === 1 ? "invoice" : "invoices"}.`);
     history.replaceState(null, "", "?customer=" + encodeURIComponent(id));
   } catch (error) {
     say("");
