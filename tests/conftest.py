@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import signal
 
+import pytest
+
+# Files that take minutes go first, so that at the end no worker waits for the other's long one.
+LONG = ("test_whole_run.py", "test_notebooks.py", "test_kafka_source.py")
+
 # A shell that starts a job in the background tells it to ignore Ctrl-C, and so would every process that a test starts
 # and then interrupts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
