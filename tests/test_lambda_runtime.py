@@ -942,6 +942,24 @@ def test_workers_that_work_leave_no_room(tmp_path: Path) -> None:
     run(tmp_path, work, max_workers=1)
 
 
+def test_workers_that_wait_for_a_busy_lab_leave_no_room(tmp_path: Path) -> None:
+    """More of them would only take memory: the lab answers as fast as it can."""
+    code = package(nap="import time\ndef handler(event, context):\n    time.sleep(1.5)\n    return 'done'\n")
+
+    async def work(lab: Lab) -> None:
+        lab.stall_seconds, most = 0.3, 0
+        calls = [asyncio.create_task(lab.invoke(function("nap.handler", name=name, code=code), b"{}")) for name in "ab"]
+        while not all(call.done() for call in calls):
+            most = max(most, sum(map(len, lab.workers().values())))
+            until = time.monotonic() + 0.02
+            while time.monotonic() < until:  # what the lab would have to do
+                pass
+            await asyncio.sleep(0)
+        assert [(await call).payload for call in calls] == [b'"done"'] * 2 and most == 1
+
+    run(tmp_path, work, max_workers=1)
+
+
 def test_waiting_calls_are_served_in_the_order_of_their_arrival(tmp_path: Path) -> None:
     async def work(lab: Lab) -> None:
         async def call(number: int) -> int:

@@ -92,7 +92,7 @@ class LambdaRuntime:
         self._lent = 0  # places of workers that wait for another's answer
         self._spare = 0  # more places, because those that are busy do nothing
         self._ends = 0  # calls that have ended, processes that have started
-        self._still: tuple[int, float, float] | None = None  # `_ends`, since when and at which processor time
+        self._still: tuple[int, float, float, float] | None = None  # `_ends`, when, the workers' and the lab's time
         self._unwritten: dict[Environment, None] = {}  # in the order of their first lines
         self.metrics: defaultdict[tuple[str, str], Metrics] = defaultdict(Metrics)  # by region and function name
         self._timers: dict[Callable[[], None], asyncio.TimerHandle] = {}
@@ -421,9 +421,10 @@ class LambdaRuntime:
         It doubles each time, so that a chain of any length is through in few steps; idle workers are ended as ever.
         """
         if self._still is None or self._still[0] != self._ends or self._starting:
-            self._still = self._ends, now, self._processor_time()
-        elif now - self._still[1] >= self.stall_seconds:
-            if self._processor_time() - self._still[2] < (now - self._still[1]) / 10:
+            self._still = self._ends, now, self._processor_time(), time.process_time()
+        elif (span := now - self._still[1]) >= self.stall_seconds:
+            resting = self._processor_time() - self._still[2] < span / 10
+            if resting and time.process_time() - self._still[3] < span / 4:  # else it is the lab that they wait for
                 self._spare += max(1, self._spare)
             self._still = None
             self._pump()
