@@ -484,3 +484,10 @@ def test_distribution_can_be_seen(w: Warehouse) -> None:
         "SELECT minvalue, maxvalue, num_values FROM svv_diskusage WHERE name = 'evenly' AND col = 1 ORDER BY slice"
     )
     assert least == [(s, 996 + s, 250) for s in range(4)]  # the zone map of each slice's one block
+
+
+@pytest.mark.parametrize("sql", ["NVL(1, 'x')", "CASE WHEN 1 = 1 THEN 1 ELSE 'x' END", "COALESCE(2.5, '')"])
+def test_a_literal_that_is_no_number_is_refused_before_its_turn(w: Warehouse, sql: str) -> None:
+    """A literal takes the type of the others: https://docs.aws.amazon.com/redshift/latest/dg/r_NVL_function.html"""
+    assert "invalid input syntax" in w.error(f"SELECT {sql}")
+    assert w.rows("SELECT NVL(NULL, 1, ' 2 '), CASE WHEN 1 = 0 THEN 1 ELSE '3' END") == [(1, 3)]

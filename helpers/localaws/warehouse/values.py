@@ -8,6 +8,7 @@ Where AWS documents no answer and answers could differ, the statement fails inst
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 
 from .sqltypes import (
@@ -219,6 +220,9 @@ def as_moment(value: Typed, to: Type = TIMESTAMP) -> Typed:
     return cast(value, to)
 
 
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+
+
 def unify(values: list[Typed]) -> tuple[list[Typed], Type]:
     """Values of one type, as CASE, COALESCE, UNION and the like want them."""
     kinds = [v.type for v in values if v.type.name != "unknown"]
@@ -227,6 +231,9 @@ def unify(values: list[Typed]) -> tuple[list[Typed], Type]:
     kind = kinds[0]
     for other in kinds[1:]:
         kind = common(kind, other)
+    for literal in (v.text for v in values if v.type.name == "unknown" and v.text is not None):
+        if kind.is_number and not _NUMBER.fullmatch(literal.strip()):  # at once, not only when its turn comes
+            raise SqlError(f'invalid input syntax for number: "{literal}"')
     return [v if v.type == kind else cast(v, kind, True) for v in values], kind
 
 
