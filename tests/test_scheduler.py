@@ -436,7 +436,8 @@ def test_three_ticks_in_real_time(lab: Lab, rule: Any, loaded: bool) -> None:
     print("ticks after", [round(seconds, 2) for seconds in arrived])
     moments = sorted(moment_of(text) for text in ticked(since))  # the log is in order within a stream only
     assert [later - earlier for earlier, later in pairwise(moments)] == [60, 60]
-    assert all(0 <= seconds - 60 * n < (5 if loaded else 2) for n, seconds in enumerate(arrived, 1)), arrived
+    latest = 60 if loaded else 2  # seconds: AWS promises no more than the minute
+    assert all(0 <= seconds - 60 * n < latest for n, seconds in enumerate(arrived, 1)), arrived
 
 
 def moment_of(text: str) -> float:
