@@ -21,7 +21,6 @@ import argparse
 import datetime as dt
 import logging
 import os
-import ssl
 import sys
 import threading
 from collections.abc import Callable
@@ -36,6 +35,7 @@ from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata
 
 from helpers.kafka_group import GroupConsumer
+from helpers.kafka_security import security
 
 from .leases import TRIM_HORIZON, LeaseLost, LeaseTable
 from .store import Record, Shard
@@ -46,15 +46,7 @@ _POLL = 200  # milliseconds that a poll waits for records
 
 def connection(bootstrap: str) -> dict[str, Any]:
     """How kafka-python reaches the brokers, from the environment."""
-    protocol = os.environ.get("KAFKA_SECURITY_PROTOCOL", "PLAINTEXT")
-    settings: dict[str, Any] = {"bootstrap_servers": bootstrap.split(","), "security_protocol": protocol}
-    if protocol.endswith("SSL"):
-        settings["ssl_context"] = ssl.create_default_context(cafile=os.environ.get("KAFKA_CA_FILE"))
-    if protocol.startswith("SASL"):
-        settings["sasl_mechanism"] = os.environ.get("KAFKA_SASL_MECHANISM", "SCRAM-SHA-512")
-        settings["sasl_plain_username"] = os.environ["KAFKA_USERNAME"]
-        settings["sasl_plain_password"] = os.environ["KAFKA_PASSWORD"]
-    return settings
+    return {"bootstrap_servers": bootstrap.split(","), **security()}
 
 
 class _Assigned(ConsumerRebalanceListener):  # type: ignore[misc]

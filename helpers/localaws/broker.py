@@ -12,11 +12,12 @@ import contextlib
 import os
 import shutil
 import socket
-import ssl
 import subprocess
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+
+from helpers.kafka_security import security
 
 EMBEDDED = "workbook-embedded"  # the cluster id that the lab's own broker tells its clients
 _VARIABLE = "KAFKA_BOOTSTRAP_SERVERS"
@@ -30,21 +31,8 @@ def real() -> str:
 
 
 def client_settings() -> dict[str, Any]:
-    """How kafka-python connects to the real broker, from the environment.
-
-    KAFKA_SECURITY_PROTOCOL is PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL; KAFKA_SASL_MECHANISM (SCRAM-SHA-512 on MSK)
-    with KAFKA_USERNAME and KAFKA_PASSWORD; KAFKA_CA_FILE where the broker's certificate is not a public one.
-    https://docs.aws.amazon.com/msk/latest/developerguide/msk-password.html
-    """
-    protocol = os.environ.get("KAFKA_SECURITY_PROTOCOL", "PLAINTEXT") if real() else "PLAINTEXT"
-    settings: dict[str, Any] = {"security_protocol": protocol}
-    if protocol.endswith("SSL"):
-        settings["ssl_context"] = ssl.create_default_context(cafile=os.environ.get("KAFKA_CA_FILE"))
-    if protocol.startswith("SASL"):
-        settings["sasl_mechanism"] = os.environ.get("KAFKA_SASL_MECHANISM", "SCRAM-SHA-512")
-        settings["sasl_plain_username"] = os.environ["KAFKA_USERNAME"]
-        settings["sasl_plain_password"] = os.environ["KAFKA_PASSWORD"]
-    return settings
+    """How kafka-python connects: to the real broker as the environment says, to the lab's own in plain text."""
+    return security() if real() else {"security_protocol": "PLAINTEXT"}
 
 
 class Broker:
