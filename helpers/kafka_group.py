@@ -1,4 +1,4 @@
-"""A member of a consumer group: KafkaConsumer with two faults of kafka-python 3.0.12 mended.
+"""A member of a consumer group: KafkaConsumer with three faults of kafka-python 3.0.12 mended.
 
 - A join goes on by itself when the time of the poll that began it runs out; the next poll is to pick up its answer. But
   a member that leads the group computes the assignment meanwhile, and with it the reason for the join has gone
@@ -6,13 +6,24 @@
   no partitions and sends no heartbeats, for ever, and nothing says so.
 - `allow_auto_create_topics=False` does not reach the requests for metadata. A member that is on its way out then
   brings a topic to life again that has just been deleted, where the broker makes topics that are asked for.
+- A member whose broker was killed and came back, or whose partitions went to and fro, has been seen to get no records
+  any more while it went on saying that it lives, so that the group left it the partitions. What exactly it waits for is
+  not known; that records wait for it can be found out.
 """
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from kafka import KafkaConsumer
+from kafka.errors import KafkaError
+
+_SILENCE = 10.0  # seconds without a record after which it looks whether there are some
+
+
+class Silent(KafkaError):  # type: ignore[misc]
+    """No records come though some are there: only another consumer will get them."""
 
 
 class GroupConsumer(KafkaConsumer):  # type: ignore[misc]
@@ -20,11 +31,32 @@ class GroupConsumer(KafkaConsumer):  # type: ignore[misc]
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings, allow_auto_create_topics=False)
+        self._heard = time.monotonic()
+        self._stood: dict[Any, int] = {}  # partitions that records waited in when it last looked
         self._client.cluster.config["allow_auto_create_topics"] = False
 
     def poll(self, *args: Any, **kwargs: Any) -> Any:
-        """As KafkaConsumer's."""
+        """As KafkaConsumer's; raises Silent when it has got nothing for a while, and stands before the end."""
         coordinator = self._coordinator
         if coordinator is not None and coordinator.rejoining:
             coordinator.request_rejoin()
-        return super().poll(*args, **kwargs)
+        pages = super().poll(*args, **kwargs)
+        if pages:
+            self._heard = time.monotonic()
+        elif time.monotonic() - self._heard > _SILENCE:
+            self._look()
+            self._heard = time.monotonic()
+        return pages
+
+    def _look(self) -> None:
+        """Raises Silent when a partition stands where it stood the last time, with records behind it."""
+        before = self._stood
+        try:
+            stand = {tp: self.position(tp, timeout_ms=1_000) for tp in self.assignment() - self.paused()}
+            ends = self.end_offsets(list(stand), timeout_ms=1_000) if stand else {}
+        except KafkaError:
+            return  # the broker does not answer, which is no fault of the fetching
+        self._stood = {tp: at for tp, at in stand.items() if at is not None and at < ends.get(tp, 0)}
+        for tp, at in self._stood.items():
+            if before.get(tp) == at:
+                raise Silent(f"{tp.topic}-{tp.partition} stands at {at} of {ends[tp]}")

@@ -8,13 +8,16 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
-from kafka import KafkaProducer
+from kafka import KafkaProducer, TopicPartition
 
 from data.generate import write
 from helpers.continuous.fleet import Fleet
+from helpers.continuous.kafka_worker import KafkaWorker
 from helpers.continuous.store import Results
+from helpers.lab import SAMPLE
 from helpers.provision import wait_for
 from helpers.rows import read_rows, to_json
 from tests.continuous_lab import Desk, desk, disordered, same
@@ -100,11 +103,18 @@ class Group:
 
     @staticmethod
     def wait(results: Results, fleet: Fleet, records: int, timeout: float = 120) -> None:
-        def done() -> bool:
-            assert fleet.running(), f"no worker lives: {fleet.said()[-2000:]}"
-            return results.records() >= records
+        counted = 0
 
-        wait_for(done, timeout=timeout, what=f"{records} records; {fleet.said()[-1500:]}")
+        def done() -> bool:
+            nonlocal counted
+            assert fleet.running(), f"no worker lives: {fleet.said()[-2000:]}"
+            counted = results.records()
+            return counted >= records
+
+        try:
+            wait_for(done, timeout=timeout, what=f"{records} records")
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}; {counted} are counted; {fleet.said()[-1500:]}") from None
 
 
 def owners(results: Results) -> dict[str, int]:
@@ -143,6 +153,56 @@ def test_members_come_are_killed_and_sleep(place: Desk, bootstrap: str, request:
     print(group.equals_calm(results))
 
 
+class Assigned:
+    """A consumer that has been given one partition, and hears nothing of the group any more."""
+
+    def __init__(self, partition: TopicPartition) -> None:
+        self.partitions = {partition}
+
+    def assignment(self) -> set[TopicPartition]:
+        return self.partitions
+
+    def seek_to_beginning(self, *_: object) -> None: ...
+
+    seek = commit_async = seek_to_beginning
+
+
+def test_the_last_to_hear_of_a_rebalance_does_not_take_its_partition_back(place: Desk) -> None:
+    """Nor is it lost when it was the other one that was late."""
+    place.tables("steal")
+    late, now = (
+        KafkaWorker("t", "steal", name, bootstrap="", failover=failover)
+        for name, failover in (("late", 1.0), ("now", 60.0))
+    )
+    partition = TopicPartition("t", 0)
+    consumer, value = Assigned(partition), to_json(next(read_rows(SAMPLE))).encode()
+
+    def count(worker: KafkaWorker, offset: int) -> None:
+        record = SimpleNamespace(offset=offset, timestamp=0, value=value)
+        worker.count(consumer, partition, [record])
+
+    def owner() -> str | None:
+        return late.leases.all()["t-0"].owner
+
+    late.follow(consumer, {partition})
+    count(late, 0)
+    now.follow(consumer, {partition})  # the group gave it away
+    count(late, 1)
+    assert partition not in late.shards
+    late.follow(consumer, set())
+    assert owner() == "now"
+    late.follow(consumer, {partition})  # the group gave it back
+    assert owner() == "late"
+    count(now, 1)
+    now.follow(consumer, set())
+    assert owner() == "late"
+    now.follow(consumer, {partition})
+    count(late, 2)
+    wait_for(
+        lambda: (late.follow(consumer, set()), owner() == "late")[1], timeout=10, what="a session without other news"
+    )
+
+
 def test_the_broker_starts_again_in_the_middle(place: Desk, request: pytest.FixtureRequest) -> None:
     """Genuine Kafka, killed while rows are written and read, and started again with what it has on disk."""
     broker = request.getfixturevalue("genuine")
@@ -154,8 +214,12 @@ def test_the_broker_starts_again_in_the_middle(place: Desk, request: pytest.Fixt
         group.produce()
         for number in range(3 if SOAK else 1):
             wait_for(lambda n=number: group.sent > 500 * (n + 1), timeout=60, what="rows to come")
+            for name in fleet.running():  # a worker is often done with a batch before the producer's next look at it
+                fleet.signal(name, signal.SIGSTOP)
             in_flight = wait_for(lambda: max(0, group.sent - results.records()), timeout=60, what="records in flight")
             broker.stop(signal.SIGKILL)
+            for name in fleet.running():
+                fleet.signal(name, signal.SIGCONT)
             print(f"WORKBOOK_SEED={SEED}: broker killed with {in_flight} of {group.sent} in flight")
             broker.start()
         sent = group.all()

@@ -23,11 +23,12 @@ import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.partitioner.default import murmur2
 
-from helpers import genuine_kafka
-from helpers.kafka_group import GroupConsumer
+from helpers import genuine_kafka, kafka_group
+from helpers.kafka_group import GroupConsumer, Silent
 from helpers.localaws.event_sources import EventSources, Needs, ordered
 from helpers.localaws.kinesis import Kinesis
 from helpers.localaws.types import AwsError, Invocation
+from helpers.provision import wait_for
 from tests.kafka_brokers import (
     bootstrap,
     broker_kind,
@@ -469,6 +470,33 @@ def test_polls_that_are_shorter_than_a_join_do_not_forget_it(genuine: genuine_ka
             while len(consumer.assignment()) < 4:
                 consumer.poll(timeout_ms=1)
                 assert time.monotonic() < until, "it has not become a member"
+
+
+def test_a_member_that_gets_nothing_of_what_is_there_says_so(bootstrap: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And one that has read all, or whose topic is empty, waits: see kafka_group.py"""
+    monkeypatch.setattr(kafka_group, "_SILENCE", 0.3)
+    topic = make_topic(bootstrap, 2)
+    producer = KafkaProducer(bootstrap_servers=bootstrap)
+    producer.send(topic, b"one", partition=0).get(timeout=30)
+
+    def poll(seconds: float) -> int:
+        """The records of the first poll that has some, within that time."""
+        until, got = time.monotonic() + seconds, 0
+        while not got and time.monotonic() < until:
+            got = sum(map(len, consumer.poll(timeout_ms=50).values()))
+        return got
+
+    settings = {"bootstrap_servers": bootstrap, "session_timeout_ms": 6_000, "heartbeat_interval_ms": 1_500}
+    with contextlib.closing(GroupConsumer(group_id=topic, auto_offset_reset="earliest", **settings)) as consumer:
+        consumer.subscribe([topic])
+        assert poll(60) == 1
+        assert poll(1.5) == 0
+        monkeypatch.setattr(consumer._fetcher, "send_fetches", lambda: None)
+        wait_for(lambda: not consumer._fetcher.in_flight_fetches(), timeout=30, what="the last fetch to end")
+        producer.send(topic, b"two", partition=0).get(timeout=30)
+        with pytest.raises(Silent, match=f"{topic}-0 stands at 1 of 2"):
+            poll(30)
+    producer.close()
 
 
 def test_a_change_lets_the_batch_in_flight_finish_and_delivers_nothing_twice(bootstrap: str) -> None:

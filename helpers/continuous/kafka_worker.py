@@ -23,6 +23,7 @@ import logging
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -93,6 +94,7 @@ class KafkaWorker:
         self.topic, self.bootstrap, self.delay, self.remember = topic, bootstrap, delay, remember
         self.failover, self.say = failover, say
         self.shards: dict[TopicPartition, Shard] = {}
+        self.lost: dict[TopicPartition, float] = {}  # whose lease another one took, and when
         self.stopping = threading.Event()
 
     def run(self) -> None:
@@ -104,7 +106,7 @@ class KafkaWorker:
                 return
             except KafkaError as error:
                 self.shards.clear()  # what is not committed is read again
-                self.say(f"no broker answers ({type(error).__name__}); trying again")
+                self.say(f"no records come ({type(error).__name__}: {error}); trying again")
             finally:
                 consumer.close(autocommit=False, timeout_ms=2_000)
             while not self.stopping.wait(1):
@@ -150,13 +152,24 @@ class KafkaWorker:
         self.say("stopped; its partitions are free")
 
     def follow(self, consumer: Any, fresh: set[Any]) -> None:
-        """Leaves the partitions that the group has taken away, and takes up those that it has given us."""
+        """Leaves the partitions that the group has taken away, and takes up those that it has given us.
+
+        One that we lost to another member is most likely no longer ours: the group has gone on without us, and we are
+        the last to hear of it. Taking it back at once would be taken for the group's word, and the two would fight. So
+        it is taken when the group gives it to us anew, or when we have stayed a member for as long as a session: then
+        it was the other one that was late.
+        """
         ours = consumer.assignment()
+        self.lost = {p: since for p, since in self.lost.items() if p in ours and p not in fresh}
         for partition in [p for p in self.shards if p not in ours]:
             self.give_back(self.shards.pop(partition))
             self.say(f"left {partition.topic}-{partition.partition}")
         for partition in ours:
+            lost = self.lost.get(partition)
+            if lost is not None and time.monotonic() - lost < self.failover:
+                continue
             if partition in fresh or partition not in self.shards:
+                self.lost.pop(partition, None)
                 self.open(consumer, partition)
 
     def open(self, consumer: Any, partition: Any) -> None:
@@ -189,9 +202,10 @@ class KafkaWorker:
                 if record.offset > done:
                     shard.add(Record(str(record.offset), record.timestamp / 1000, record.value or b""))
             shard.commit()
-        except LeaseLost:  # the group gave it to another one while we were away; if it is ours again, begin again
+        except LeaseLost:  # the group gave it to another one while we were away
             self.say(f"lost {shard.lease.key}")
             del self.shards[partition]
+            self.lost[partition] = time.monotonic()
             return
         if shard.lease.checkpoint != TRIM_HORIZON:
             consumer.commit_async({partition: OffsetAndMetadata(int(shard.lease.checkpoint) + 1, "", -1)})
