@@ -1427,7 +1427,10 @@ def test_a_table_of_any_size_is_asked_at_the_same_cost(do: Do) -> None:
         fill(range(10))
         small = cost()
         fill(range(10, 200))
-        assert cost() == small
+        *queries, page = cost()
+        assert queries == small[:-1]
+        halvings = 5  # more of them find the page's beginning among twenty times as many items; a key has two values
+        assert small[-1] <= page <= small[-1] + 2 * halvings
     finally:
         setattr(DynamoType, "cast_value", property(cast))  # noqa: B010
 

@@ -26,7 +26,7 @@ from .event_sources import EventSources, Needs
 from .gateway import Gateway
 from .kinesis import Kinesis
 from .lambda_runtime import LambdaRuntime
-from .moto_seams import alarms, apis, app, identities, lambdas, queues, stores
+from .moto_seams import alarms, apis, app, identities, lambdas, objects, queues, stores
 from .msk import Msk
 from .protocols import Call
 from .scheduler import Scheduler
@@ -80,6 +80,7 @@ class Cloud:
         self.keys.issue_root(access_key, secret_key)
         self.policies = permissions.Policies(identities.policies, self._resource_policy)
         self.last_used = time.monotonic()
+        objects.DISK.folder = folder
         self._moto_thread = ThreadPoolExecutor(1, thread_name_prefix="moto")
         self._loading = self._moto_thread.submit(app.load)
         self._loop = asyncio.get_running_loop()

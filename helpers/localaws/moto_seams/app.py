@@ -30,6 +30,7 @@ from . import (
     dynamodb_store,
     identities,
     lambdas,
+    objects,
     refused,
     stores,
 )
@@ -64,6 +65,7 @@ def load() -> Moto:
     dynamodb_rules.install()
     dynamodb_capacity.install()
     lambdas.install()
+    objects.install()
     stores.install()
     identities.install()
     logging.getLogger("werkzeug").setLevel(logging.ERROR)

@@ -20,6 +20,7 @@ import orjson
 
 _SCALARS = frozenset(("S", "N", "B", "BOOL", "NULL"))
 _PLAIN = frozenset(("S", "N", "BOOL", "NULL"))
+_SORT_ANEW = 1_000  # items that came or went between two pages of a scan: sorting is faster then
 _SHORT = 64  # characters of a value of which one object is kept for all items
 MOST_BYTES = 409_600  # of an item: 400 KB
 # Calls that move items: their parameters and answers are JSON as it stands, but for binary values.
@@ -40,7 +41,15 @@ class _Index:
         self.hashes = [key["AttributeName"] for key in index.schema if key["KeyType"] == "HASH"]
         self.where: dict[Key, tuple[Any, ...]] = {}
         self.partitions: dict[tuple[Any, ...], dict[Key, Any]] = {}
-        self.stale: set[Key] = {_key(item) for item in _items(table)}
+        self.stale: set[Key] = set()
+        for item in _items(table):
+            self.note(_key(item))
+
+    def note(self, key: Key) -> None:
+        """To be called after every change of an item; most have nothing to do with most indexes."""
+        item = _found(self.table, key)
+        if key in self.where or (item is not None and all(name in item.attrs for name in self.names)):
+            self.stale.add(key)
 
     def fresh(self) -> dict[tuple[Any, ...], dict[Key, Any]]:
         for key in self.stale:
@@ -72,9 +81,11 @@ def _found(table: Any, key: Key) -> Any:
 def changed(table: Any, key: Key) -> None:
     """To be called after every change of an item: indexes, and the order in which a scan reads, look at it again."""
     for index in table.__dict__.get("found_by", {}).values():
-        index.stale.add(key)
+        index.note(key)
     if (moved := table.__dict__.get("moved")) is not None:
         moved.add(key)
+        if len(moved) > _SORT_ANEW:
+            del table.__dict__["moved"], table.__dict__["order"]
 
 
 def _index(table: Any, name: str) -> _Index:
@@ -89,12 +100,12 @@ def _key(item: Any) -> Key:
     return item.hash_key, item.range_key
 
 
-def _sorts_by(entry: tuple[tuple[Any, ...], Key]) -> tuple[Any, ...]:
-    return entry[0]
-
-
 def _order(key: Key) -> tuple[Any, ...]:
     return tuple(part.cast_value for part in key if part is not None)
+
+
+def _place(item: Any) -> tuple[Any, ...]:
+    return _order(_key(item))
 
 
 def _scanned(table: Any, start: dict[str, Any] | None) -> Iterator[Any]:
@@ -102,24 +113,23 @@ def _scanned(table: Any, start: dict[str, Any] | None) -> Iterator[Any]:
     from moto.dynamodb.models.dynamo_type import DynamoType
 
     moved = table.__dict__.setdefault("moved", set())
-    order: list[tuple[tuple[Any, ...], Key]] | None = table.__dict__.get("order")
-    if order is None or len(moved) > 1000:
-        keys = (_key(item) for item in _items(table))
-        order = table.__dict__["order"] = sorted(((_order(key), key) for key in keys), key=_sorts_by)
+    order: list[Any] | None = table.__dict__.get("order")
+    if order is None:
+        order = table.__dict__["order"] = sorted(_items(table), key=_place)
     else:
         for key in moved:
-            sort = _order(key)
-            at = bisect_left(order, sort, key=_sorts_by)
-            there = at < len(order) and order[at][0] == sort
-            if not there:
-                order.insert(at, (sort, key))
+            sort, item = _order(key), _found(table, key)
+            at = bisect_left(order, sort, key=_place)
+            there = at < len(order) and _place(order[at]) == sort
+            order[at : at + there] = [item] if item is not None else []
     moved.clear()
     begin = 0
     if start:
         behind = tuple(DynamoType(start[name]).cast_value for name in table.table_key_attrs)
-        begin = bisect_right(order, behind, key=_sorts_by)
+        begin = bisect_right(order, behind, key=_place)
     for place in range(begin, len(order)):
-        if (item := _found(table, order[place][1])) is not None:
+        # Looked up, because an update may have put another object in this one's place.
+        if (item := _found(table, _key(order[place]))) is not None:
             yield item
 
 
