@@ -24,6 +24,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 REGION = "us-east-1"
+# glibc keeps what was freed for the next large request, and more so with each thread; other systems ignore these.
+# https://man7.org/linux/man-pages/man3/mallopt.3.html
+_THRIFT = {"MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": "262144", "MALLOC_TRIM_THRESHOLD_": "1048576"}
 
 
 class LabError(Exception):
@@ -99,7 +102,7 @@ def start(folder: Path, *, idle_exit: float | None = None, port: int = 0) -> Lab
     command = [sys.executable, "-m", "helpers.localaws.server", str(folder.resolve()), "--port", str(port)]
     if idle_exit is not None:
         command += ["--idle-exit", str(idle_exit)]
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "MOTO_"))}
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "MOTO_"))} | _THRIFT
     with (folder / "lab.log").open("ab") as log:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=environment
