@@ -9,18 +9,14 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import nbformat
-import papermill
 import pytest
 from botocore.exceptions import ClientError
 
 from helpers import checks
 from helpers.checks import Wrong, check, exercise, expect_error, grade
 from helpers.exercises.nb01 import SAMPLE
-from helpers.localaws import server
 from helpers.rows import Selection, read_rows, revenue
-
-NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+from tests.notebooks import NOTEBOOKS, exercises_in
 
 
 @pytest.fixture(autouse=True)
@@ -208,21 +204,6 @@ def test_plausible_wrong_answers_get_their_hint(number: str, answer: Any, hint: 
     assert verdict.status == "wrong" and hint in verdict.message, verdict
 
 
-def exercises_in(path: Path) -> dict[str, dict[str, Any]]:
-    """What stands before each `check("NN-n", answer, solutions)`: the empty answer and the solution."""
-    found: dict[str, dict[str, Any]] = {}
-    waiting: dict[str, Any] = {}
-    for cell in nbformat.read(path, as_version=4).cells:
-        if cell.cell_type != "code":
-            continue
-        tags = cell.metadata.get("tags", [])
-        if "exercise" in tags or "solution" in tags:
-            waiting["exercise" if "exercise" in tags else "solution"] = cell
-        elif asked := re.match(r'check\("(\d\d-\d)", answer, solutions\)', cell.source):
-            found[asked[1]], waiting = waiting, {}
-    return found
-
-
 @every_notebook
 def test_every_notebook_has_exercises_with_folded_solutions(path: Path) -> None:
     found = exercises_in(path)
@@ -234,20 +215,3 @@ def test_every_notebook_has_exercises_with_folded_solutions(path: Path) -> None:
         assert cells["solution"].source.startswith("if solutions:\n")
         assert cells["solution"].metadata["jupyter"]["source_hidden"], "a solution must be folded away"
         assert re.search(r"^    (answer\b|def answer\()", cells["solution"].source, re.MULTILINE)
-
-
-@every_notebook
-def test_the_solutions_solve(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The whole notebook, in a lab of its own, with `solutions=True`: a solution that does not solve would raise."""
-    lab = tmp_path / "lab"
-    for name, value in {"WORKBOOK_LAB": str(lab), "WORKBOOK_PROGRESS": "0", "WORKBOOK_IDLE_EXIT": "300"}.items():
-        monkeypatch.setenv(name, value)
-    try:
-        done = papermill.execute_notebook(
-            str(path), None, {"solutions": True}, kernel_name="python3", progress_bar=False, cwd=str(path.parent)
-        )
-    finally:
-        server.stop(lab)
-    printed = "".join(output.get("text", "") for cell in done.cells for output in cell.get("outputs", []))
-    for number in exercises_in(path):
-        assert f"Right ({number}): " in printed

@@ -984,6 +984,25 @@ def test_two_functions_share_one_process_place(tmp_path: Path) -> None:
     run(tmp_path, work, max_workers=1)
 
 
+def test_functions_that_are_all_busy_keep_their_processes(tmp_path: Path) -> None:
+    """An environment that is idle for a moment, between two batches, is not ended for another function's call."""
+    code = package(nap="import time\ndef handler(event, context):\n    time.sleep(0.01)\n")
+
+    async def work(lab: Lab) -> None:
+        async def client(name: str) -> None:
+            for _ in range(100):
+                await lab.invoke(function("nap.handler", name=name, code=code), b"{}")
+                await asyncio.sleep(0.005)  # until its next batch is there
+
+        await asyncio.gather(*(client(name) for name in "abc" * 2))
+        lab.flush()
+        started = {(group, stream) for group, stream, _ in lab.logs}
+        assert {group[-1] for group, _ in started} == set("abc")
+        assert len(started) < 4 + 3 * 2, f"{len(started)} processes were started for four places"
+
+    run(tmp_path, work, max_workers=4)
+
+
 def test_workers_killed_at_random_lose_no_call(tmp_path: Path) -> None:
     """Every call is answered, by its result or by the error that its worker was killed."""
 

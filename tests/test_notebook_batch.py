@@ -14,18 +14,16 @@ from typing import Any
 
 import boto3
 import nbformat
-import papermill
 import psutil
 import pytest
 from platform_lab import own_lab
-from policy_sentry.querying.actions import get_actions_for_service, get_actions_that_support_wildcard_arns_only
 
-from helpers.checks import grade
 from helpers.inventory import inventory
 from helpers.lab import Lab
 from helpers.localaws import server
 from helpers.provision import empty_bucket
 from helpers.spark import local
+from tests.notebooks import allowed_actions, execute, printed, said
 from tests.seeded import SOAK
 
 NOTEBOOK = Path(__file__).resolve().parent.parent / "notebooks" / "08-batch-processing-pipeline.ipynb"
@@ -68,10 +66,6 @@ def workbook(runs: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", script + "sys.exit(cli.main(sys.argv[1:]))", str(runs), *arguments]
     without_java = os.environ | {"JAVA_HOME": str(runs / "nowhere")}
     return subprocess.run(command, capture_output=True, text=True, timeout=1500, env=without_java)
-
-
-def said(number: str, answer: Any = "done") -> str:
-    return str(grade(number, answer))
 
 
 # --- the exercises
@@ -180,23 +174,8 @@ def test_a_row_that_was_not_brought_back_gets_its_hint(lab: Lab) -> None:
 
 
 def test_every_policy_names_actions_that_aws_has_and_no_resource_at_large(lab: Lab) -> None:
-    iam, checked = boto3.client("iam"), set()
-    for name in ("MyBulkImport", "MyBatchJob", "MyS3BatchCopy"):
-        arn = f"arn:aws:iam::{lab.account_id}:policy/{name}"
-        version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
-        document = iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"]
-        for statement in document["Statement"]:
-            actions, resources = (
-                [value] if isinstance(value, str) else value for value in (statement["Action"], statement["Resource"])
-            )
-            for action in actions:
-                service = action.partition(":")[0]
-                assert action in get_actions_for_service(service), f"{name}: AWS has no action {action}"
-                if "*" in resources:
-                    broad = get_actions_that_support_wildcard_arns_only(service)
-                    assert action in broad, f"{name}: {action} could name its resource"
-                checked.add(action)
-    assert {"s3:PutObject", "dynamodb:Scan", "sqs:SendMessage", "redshift-data:ExecuteStatement"} <= checked
+    allowed = allowed_actions(["MyBulkImport", "MyBatchJob", "MyS3BatchCopy"])
+    assert {"s3:PutObject", "dynamodb:Scan", "sqs:SendMessage", "redshift-data:ExecuteStatement"} <= allowed
 
 
 def stored(address: str) -> Any:
@@ -229,18 +208,11 @@ def test_a_run_on_a_standing_cloud_stores_the_executed_notebook_in_its_s3(before
     s3.delete_bucket(Bucket="every-morning")
 
 
-def test_a_second_run_with_the_solutions_and_the_clean_up_leaves_nothing(
-    before: dict[str, Any], tmp_path: Path
-) -> None:
+def test_a_second_run_with_the_solutions_and_the_clean_up_leaves_nothing(before: dict[str, Any]) -> None:
     """Last in this file. The notebook's own cells assert that all stages agree; with Spark, if it is here."""
-    settings = {"solutions": True, "cleanup": True, "rows": 1000, "spark": True}
-    output = str(tmp_path / "executed.ipynb")
-    papermill.execute_notebook(
-        str(NOTEBOOK), output, settings, kernel_name="python3", progress_bar=False, cwd=str(NOTEBOOK.parent)
-    )
-    said = texts(nbformat.read(output, as_version=4))
-    assert said.count("nothing differs: True") == 2
-    assert said.count(" by Spark · equal: True") == (0 if local.missing() else 2)
+    seen = printed(execute("08", solutions=True, cleanup=True, rows=1000, spark=True))
+    assert seen.count("nothing differs: True") == 2
+    assert seen.count(" by Spark · equal: True") == (0 if local.missing() else 2)
     assert inventory() == before["inventory"]
     assert cluster_roles() == before["roles"]
 

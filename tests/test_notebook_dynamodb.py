@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-import papermill
 import psutil
 import pytest
 from boto3.dynamodb.conditions import Key
@@ -24,12 +23,11 @@ from seeded import SEED, SOAK
 from test_dynamodb_real import table
 
 from helpers import reconcile
-from helpers.checks import grade
 from helpers.inventory import inventory
 from helpers.provision import package
 from helpers.rows import read_rows
+from tests.notebooks import execute, said
 
-NOTEBOOK = Path(__file__).resolve().parent.parent / "notebooks" / "04-stream-to-dynamodb-pipeline.ipynb"
 KILLS = 50 if SOAK else 4
 SENT = 1_000  # rows that come in around each kill
 
@@ -40,16 +38,6 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     with platform(tmp_path_factory.mktemp("dynamodb") / "lab", shards=4, rows=1000) as built:
         built.lab.require("04", csv="", rows=1000)
         yield built
-
-
-def run(**parameters: Any) -> None:
-    papermill.execute_notebook(
-        str(NOTEBOOK), None, parameters, kernel_name="python3", progress_bar=False, cwd=str(NOTEBOOK.parent)
-    )
-
-
-def said(number: str, answer: Any) -> str:
-    return str(grade(number, answer))
 
 
 @pytest.mark.parametrize(
@@ -289,7 +277,7 @@ def test_a_second_run_works_and_the_clean_up_leaves_nothing_of_it(tmp_path: Path
     with platform(tmp_path / "lab", shards=1, rows=200) as own:
         own.lab.require("04", csv="", rows=200)
         standing = inventory()
-        run(solutions=True, cleanup=True)
+        execute("04", solutions=True, cleanup=True)
         left = inventory()
         assert left["DynamoDB tables"] == left["SQS queues"] == []
         shown = str(left)

@@ -6,25 +6,21 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import boto3
-import papermill
 import pytest
 
 import helpers.lab
 from helpers import reconcile
-from helpers.checks import grade
 from helpers.inventory import inventory, refuse_foreign
 from helpers.lab import Lab, LabError, open_lab
 from helpers.localaws import server
 from helpers.provision import wait_for
 from tests.kafka_brokers import bootstrap, broker_kind, embedded, genuine
+from tests.notebooks import execute, printed, said
 from tests.seeded import SOAK
 
 __all__ = ["bootstrap", "broker_kind", "embedded", "genuine"]
-NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 
 
 @pytest.fixture(scope="module")
@@ -46,10 +42,6 @@ def lab(tmp_path_factory: pytest.TempPathFactory, broker_kind: str, request: pyt
         os.environ.clear()
         os.environ.update(before)
         boto3.DEFAULT_SESSION = None
-
-
-def said(number: str, answer: Any) -> str:
-    return str(grade(number, answer))
 
 
 def test_the_stages_agree(lab: Lab, broker_kind: str) -> None:
@@ -104,23 +96,14 @@ def test_the_continuous_process_reads_the_topic(lab: Lab, broker_kind: str) -> N
     """Notebook 10 with buffer="kafka". Its cells themselves assert that topic and windows agree."""
     if broker_kind == "genuine" and not SOAK:
         pytest.skip("here on the lab's own broker; in `make soak` on both")
-    path = NOTEBOOKS / "10-continuous-processing.ipynb"
-    settings = {"buffer": "kafka", "rows": 1000, "cleanup": True}
-    executed = papermill.execute_notebook(
-        str(path), None, settings, kernel_name="python3", progress_bar=False, cwd=str(NOTEBOOKS)
-    )
-    said = "\n".join(str(output) for cell in executed.cells for output in cell.get("outputs", ()))
-    assert all(f"APIdata-{n}" in said for n in range(4)), "its leases are those of the topic's partitions"
-    assert "1,000 rows in the buffer in 1,000 records" in said
+    seen = printed(execute("10", buffer="kafka", rows=1000, cleanup=True))
+    assert all(f"APIdata-{n}" in seen for n in range(4)), "its leases are those of the topic's partitions"
+    assert "1,000 rows in the buffer in 1,000 records" in seen
 
 
 def test_a_second_run_with_the_solutions_and_the_clean_up(lab: Lab) -> None:
     """Last in this file: nothing of the notebook is left. Its cells themselves assert that all stages agree."""
-    name = "09-kafka-buffer.ipynb"
-    settings = {"solutions": True, "cleanup": True, "rows": 1000}
-    papermill.execute_notebook(
-        str(NOTEBOOKS / name), None, settings, kernel_name="python3", progress_bar=False, cwd=str(NOTEBOOKS)
-    )
+    execute("09", solutions=True, cleanup=True, rows=1000)
     left = {
         kind: [n for n in names if "afka" in n or n in ("workbook", "/workbook/09")]
         for kind, names in inventory().items()

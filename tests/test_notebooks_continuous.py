@@ -5,23 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import boto3
-import papermill
 import psutil
 import pytest
 from platform_lab import own_lab
 
 from helpers import reconcile
-from helpers.checks import grade
 from helpers.continuous.store import Results
 from helpers.inventory import inventory
 from helpers.lab import Lab
-
-NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
-NAME = "10-continuous-processing.ipynb"
+from tests.notebooks import execute, said
 
 
 @pytest.fixture(scope="module")
@@ -31,16 +26,6 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     with own_lab(folder) as opened_lab:
         opened_lab.require("10", csv="", rows=300)
         yield opened_lab
-
-
-def run(**parameters: Any) -> None:
-    papermill.execute_notebook(
-        str(NOTEBOOKS / NAME), None, parameters, kernel_name="python3", progress_bar=False, cwd=str(NOTEBOOKS)
-    )
-
-
-def said(number: str, answer: Any) -> str:
-    return str(grade(number, answer))
 
 
 def replay(lab: Lab) -> Results:
@@ -127,7 +112,7 @@ def test_a_lease_is_taken_as_a_worker_takes_it(lab: Lab) -> None:
 
 
 def test_solutions_solve_and_the_clean_up_leaves_nothing_of_it(lab: Lab) -> None:
-    run(rows=300, solutions=True, cleanup=True)
+    execute("10", rows=300, solutions=True, cleanup=True)
     left = inventory()
     assert left["Kinesis streams"] == ["APIdata"] and left["DynamoDB tables"] == []
     assert left["IAM roles"] == ["test-role"] and left["IAM policies"] == ["MyKinesisWriteAPIData"]

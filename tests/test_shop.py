@@ -25,7 +25,6 @@ from typing import Any
 
 import boto3
 import openapi_spec_validator
-import papermill
 import psutil
 import pytest
 import schemathesis
@@ -39,15 +38,13 @@ from seeded import SEED, SOAK, seeded
 from test_website import OPEN
 
 from helpers import reconcile
-from helpers.checks import grade
 from helpers.figures import PICTURES, LivePage
 from helpers.inventory import inventory
 from helpers.lab import Lab
 from helpers.localaws import server
 from helpers.provision import PAGE, ensure, package, wait_for
+from tests.notebooks import execute, said
 
-NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
-NOTEBOOK = "05-visualization-api-pipeline.ipynb"
 Answer = tuple[int, Any]
 
 
@@ -988,10 +985,6 @@ def test_what_was_ordered_is_not_counted_and_a_line_taken_away_is_missed(shop: S
         shop.invoices.put_item(Item=line)
 
 
-def said(number: str, answer: Any) -> str:
-    return str(grade(number, answer))
-
-
 def test_other_sums_get_their_hint(shop: Shop) -> None:
     found = list(pages(shop, shop.customer, 100))
 
@@ -1073,15 +1066,9 @@ def test_not_a_dict_gets_its_hint(shop: Shop) -> None:
     assert "as a dict" in said("05-3", "dynamodb:GetItem")
 
 
-def run(name: str, **parameters: Any) -> None:
-    papermill.execute_notebook(
-        str(NOTEBOOKS / name), None, parameters, kernel_name="python3", progress_bar=False, cwd=str(NOTEBOOKS)
-    )
-
-
 def test_a_second_run_works_with_its_solutions_and_the_clean_up_leaves_nothing(shop: Shop) -> None:
     """Last in this file: what notebook 05 made is gone afterwards."""
-    run(NOTEBOOK, solutions=True, cleanup=True)
+    execute("05", solutions=True, cleanup=True)
     left = json.dumps(inventory())
     assert "shop" not in left.replace("workbook", "").lower() and "MyShop" not in left
     assert "Stock" not in left and "workbook-page" not in left and "/workbook/05" not in left

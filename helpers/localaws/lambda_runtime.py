@@ -59,6 +59,7 @@ class LambdaRuntime:
 
     init_seconds = 10.0
     idle_seconds = 300.0
+    kept_seconds = 0.5  # that an idle environment stays at least while others' calls wait
     stall_seconds = 0.5  # in which no call ends and no worker works, before there is room for more of them
     retry_delays = (60.0, 120.0)  # of an asynchronous event that failed, in seconds
     throttle_delays = (1.0, 300.0)  # of one that was throttled: the first, then twice as long up to the second
@@ -298,7 +299,7 @@ class LambdaRuntime:
         for pool in sorted((pool for pool in self._pools.values() if pool.waiting), key=lambda p: p.waiting[0].since):
             while pool.waiting and (environment := self._idle(pool)):
                 environment.take(self._next(pool))
-            while len(pool.waiting) > pool.coming and self._room():
+            while len(pool.waiting) > pool.coming and self._room(pool):
                 self._starting += 1
                 pool.coming += 1
                 self._task(self._grow(self._environment(pool.waiting[0].function, pool)), self._tasks)
@@ -309,16 +310,30 @@ class LambdaRuntime:
         self._later(0.1, self._look_after)
         return environment
 
-    def _room(self) -> bool:
-        """Whether one more process may start; an environment that has long been idle makes room."""
+    def _room(self, pool: Pool) -> bool:
+        """Whether one more process may start for this pool; an idle environment of another one may make room.
+
+        Not one that was at work a moment ago, as its next call is as near: starting costs more than most calls. Unless
+        its function has two more than this one, or this one has none and has waited for a second.
+        """
         if self._closed or self._starting >= max(2, os.cpu_count() or 1):
             return False
-        if sum(not known.doomed for known in self._environments) < self.max_workers + self._lent + self._spare:
+        held = Counter(id(known.pool) for known in self._environments if not known.doomed)
+        if held.total() < self.max_workers + self._lent + self._spare:
             return True
-        idle = [environment for pool in self._pools.values() for environment in pool.idle]
-        if idle:
-            min(idle, key=lambda environment: environment.since).doom()
-        return bool(idle)
+        now, mine = asyncio.get_running_loop().time(), held[id(pool)]
+        starving = not mine and pool.waiting[0].since < now - 1
+        ends = [
+            environment
+            for other in self._pools.values()
+            for environment in other.idle
+            if starving or environment.since < now - self.kept_seconds or held[id(other)] > mine + 1
+        ]
+        if ends:
+            min(ends, key=lambda environment: environment.since).doom()
+        else:
+            self._later(0.1, self._look_after)
+        return bool(ends)
 
     async def _grow(self, environment: Environment) -> None:
         """Start an environment. AWS repeats an init that fails within the first call, and reports that one's error."""
@@ -409,6 +424,7 @@ class LambdaRuntime:
             elif environment in environment.pool.idle and now - environment.since > self.idle_seconds:
                 environment.doom()
         if self._waiting:
+            self._pump()
             self._relieve(now)
         elif self._spare and sum(not known.doomed for known in self._environments) <= self.max_workers:
             self._spare = 0
