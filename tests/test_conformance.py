@@ -509,6 +509,16 @@ def test_an_api_is_changed_by_patches(lab: World) -> None:
     assert until(lambda: get()[0] == 200, "the new deployment") and get() == (200, "second", "blue")
     with pytest.raises(ClientError, match="Invalid patch path  '/type' specified for op 'replace'"):
         patch("update_integration", ("replace", "/type", "HTTP"))
+    origin = "method.response.header.Access-Control-Allow-Origin"  # whoever has set up CORS by hand knows the error
+    undeclared = (
+        "Validation Result: warnings : \\[\\], errors : \\[Invalid mapping expression parameter specified: " + origin
+    )
+    with pytest.raises(gateway.exceptions.BadRequestException, match=undeclared):
+        gateway.put_integration_response(**where, statusCode="200", responseParameters={origin: "'*'"})
+    with pytest.raises(gateway.exceptions.BadRequestException, match=undeclared):
+        patch("update_integration_response", ("add", f"/responseParameters/{origin}", "'*'"), statusCode="200")
+    patch("update_method_response", ("add", f"/responseParameters/{origin}", "false"), statusCode="200")
+    gateway.put_integration_response(**where, statusCode="200", responseParameters={origin: "'*'"})
 
 
 def test_a_consumer_without_a_library_reads_a_stream(lab: World) -> None:

@@ -1,5 +1,8 @@
 """The four updates by patch that moto's API Gateway lacks: of a method, an integration and their responses.
 
+And what API Gateway asks of an integration response, by whichever call it comes: its headers must be declared by the
+method response of the same status. https://docs.aws.amazon.com/apigateway/latest/api/API_IntegrationResponse.html
+
 https://docs.aws.amazon.com/apigateway/latest/api/patch-operations.html says which operation each path takes; in
 https://docs.aws.amazon.com/apigateway/latest/api/API_PatchOperation.html a slash within a name is written ~1.
 A list of patches is done as a whole or not at all.
@@ -48,9 +51,29 @@ _BOOLEANS = {
 
 
 def install() -> None:
-    """Gives moto's handler the four operations."""
+    """Gives moto's handler the four operations, and its integration responses the check."""
+    from moto.apigateway.models import APIGatewayBackend
     from moto.apigateway.responses import APIGatewayResponse
     from moto.core.utils import camelcase_to_underscores
+
+    put = APIGatewayBackend.put_integration_response
+
+    def put_integration_response(
+        self: Any,
+        api: str,
+        resource: str,
+        verb: str,
+        status: str,
+        pattern: Any,
+        templates: Any,
+        parameters: Any,
+        *rest: Any,
+        **named: Any,
+    ) -> Any:
+        declared(self.get_method(api, resource, verb), status, parameters)
+        return put(self, api, resource, verb, status, pattern, templates, parameters, *rest, **named)
+
+    setattr(APIGatewayBackend, "put_integration_response", put_integration_response)  # noqa: B010
 
     def update(operation: str) -> Any:
         def answer(self: Any) -> Any:
@@ -63,6 +86,8 @@ def install() -> None:
             if operation == "UpdateIntegration":  # moto's own checks of an integration
                 target = _put(self.backend, where, target, new)
             else:
+                if operation == "UpdateIntegrationResponse":
+                    declared(method, parts[-1], new.get("responseParameters"))
                 for name, value in new.items():
                     setattr(target, camelcase_to_underscores(name), value)
             return 200, {}, json.dumps(target.to_json())
@@ -71,6 +96,16 @@ def install() -> None:
 
     for operation in _PATHS:
         setattr(APIGatewayResponse, camelcase_to_underscores(operation), update(operation))
+
+
+def declared(method: Any, status: str, parameters: dict[str, Any] | None) -> None:
+    """Raises AwsError BadRequestException for headers that the method response does not declare."""
+    response = method.method_responses.get(status)
+    known = (response.response_parameters if response else None) or {}
+    unknown = [name for name in parameters or {} if name not in known]
+    if unknown:
+        errors = ", ".join(f"Invalid mapping expression parameter specified: {name}" for name in unknown)
+        raise _bad(f"Invalid mapping expression specified: Validation Result: warnings : [], errors : [{errors}]")
 
 
 def _target(operation: str, method: Any, status: str) -> Any:
