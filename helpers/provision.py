@@ -159,7 +159,7 @@ def wait_for(condition: Callable[[], T], *, timeout: float, what: str) -> T:
 
     For states that no boto3 waiter knows (`kinesis.get_waiter("stream_exists")` and the like are better where
     they exist). It asks at once, then after 50 ms, then less and less often, down to once a second; and a question
-    that itself takes long (many pages of a log) is asked for a quarter of the time at most.
+    that itself takes long (many pages of a log) rests three times as long, but ten seconds at most.
     """
     deadline, pause = time.monotonic() + timeout, 0.05
     while True:
@@ -171,7 +171,7 @@ def wait_for(condition: Callable[[], T], *, timeout: float, what: str) -> T:
         left = deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError(f"after {timeout:g} s still waiting for {what}; the last answer was {value!r}")
-        time.sleep(min(max(pause, 3 * took), left))
+        time.sleep(min(max(pause, min(3 * took, 10)), left))
         pause = min(pause * 1.5, 1)
 
 

@@ -30,6 +30,7 @@ from helpers.localaws.moto_seams import (
     apis,
     app,
     dynamodb,
+    dynamodb_store,
     dynamodb_transactions,
     identities,
     lambdas,
@@ -1221,8 +1222,12 @@ def paged(do: Do, operation: str, limit: int | None, **parameters: Any) -> list[
         start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
 
 
-def test_queries_scans_and_indexes_find_what_a_dict_would(moto: app.Moto, do: Do) -> None:
+@pytest.mark.parametrize("moved", [1000, 3])
+def test_queries_scans_and_indexes_find_what_a_dict_would(
+    moto: app.Moto, do: Do, moved: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """After puts, updates, deletes and transactions, cancelled ones too; in both directions, in pages of any size."""
+    monkeypatch.setattr(dynamodb_store, "_MOVED", moved)  # more changes than that, and a scan sorts anew
     indexed_table(do)
     model: dict[tuple[str, int], dict[str, Any]] = {}
     small = st.sampled_from("xyz")

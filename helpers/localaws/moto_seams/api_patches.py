@@ -11,6 +11,7 @@ A list of patches is done as a whole or not at all.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from ..types import AwsError
@@ -70,7 +71,7 @@ def install() -> None:
         *rest: Any,
         **named: Any,
     ) -> Any:
-        declared(self.get_method(api, resource, verb), status, parameters)
+        declared(self.get_method(api, resource, verb), status, parameters or ())
         return put(self, api, resource, verb, status, pattern, templates, parameters, *rest, **named)
 
     setattr(APIGatewayBackend, "put_integration_response", put_integration_response)  # noqa: B010
@@ -87,7 +88,8 @@ def install() -> None:
                 target = _put(self.backend, where, target, new)
             else:
                 if operation == "UpdateIntegrationResponse":
-                    declared(method, parts[-1], new.get("responseParameters"))
+                    held = target.response_parameters or {}
+                    declared(method, parts[-1], [n for n in new.get("responseParameters", ()) if n not in held])
                 for name, value in new.items():
                     setattr(target, camelcase_to_underscores(name), value)
             return 200, {}, json.dumps(target.to_json())
@@ -98,11 +100,11 @@ def install() -> None:
         setattr(APIGatewayResponse, camelcase_to_underscores(operation), update(operation))
 
 
-def declared(method: Any, status: str, parameters: dict[str, Any] | None) -> None:
+def declared(method: Any, status: str, names: Iterable[str]) -> None:
     """Raises AwsError BadRequestException for headers that the method response does not declare."""
     response = method.method_responses.get(status)
     known = (response.response_parameters if response else None) or {}
-    unknown = [name for name in parameters or {} if name not in known]
+    unknown = [name for name in names if name not in known]
     if unknown:
         errors = ", ".join(f"Invalid mapping expression parameter specified: {name}" for name in unknown)
         raise _bad(f"Invalid mapping expression specified: Validation Result: warnings : [], errors : [{errors}]")

@@ -20,7 +20,9 @@ import orjson
 
 _SCALARS = frozenset(("S", "N", "B", "BOOL", "NULL"))
 _PLAIN = frozenset(("S", "N", "BOOL", "NULL"))
-_SORT_ANEW = 1_000  # items that came or went between two pages of a scan: sorting is faster then
+# Sorting all of a table's items is faster than moving those that came or went between two pages, when they are more
+# than this many, and more than one in so many.
+_MOVED, _ONE_IN = 1_000, 100
 _SHORT = 64  # characters of a value of which one object is kept for all items
 MOST_BYTES = 409_600  # of an item: 400 KB
 # Calls that move items: their parameters and answers are JSON as it stands, but for binary values.
@@ -84,7 +86,7 @@ def changed(table: Any, key: Key) -> None:
         index.note(key)
     if (moved := table.__dict__.get("moved")) is not None:
         moved.add(key)
-        if len(moved) > _SORT_ANEW:
+        if len(moved) > max(_MOVED, len(table.__dict__["order"]) // _ONE_IN):
             del table.__dict__["moved"], table.__dict__["order"]
 
 
