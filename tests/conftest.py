@@ -7,7 +7,10 @@ import signal
 import pytest
 
 # Files that take minutes go first, so that at the end no worker waits for the other's long one.
-LONG = ("test_whole_run.py", "test_notebooks.py", "test_kafka_source.py")
+LONG = (
+    *("test_notebooks.py", "test_notebook_batch.py", "test_kafka_source.py", "test_whole_run.py"),
+    *("test_notebook_kafka.py", "test_notebook_dynamodb.py", "test_shop.py", "test_continuous_kafka.py"),
+)
 
 # A shell that starts a job in the background tells it to ignore Ctrl-C, and so would every process that a test starts
 # and then interrupts.

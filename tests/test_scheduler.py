@@ -170,7 +170,7 @@ def test_ticks_come_in_order_once_each_whoever_is_slow() -> None:
             arn = f"arn:aws:lambda:us-east-1:123456789012:function:{name}"
             scheduler.call("PutTargets", {"Rule": name, "Targets": [{"Id": "1", "Arn": arn}]}, "us-east-1")
         fired = await scheduler.advance(28 * 86400)
-        assert fired == {"a": 28, "b": 4}
+        assert list(fired.items()) == [("a", 28), ("b", 4)], "sorted, whatever the time of day is"
         assert 28 * 86400 <= scheduler.now() - base < 28 * 86400 + 60
         assert await scheduler.advance(0) == {}
         await scheduler.close()

@@ -137,7 +137,10 @@ class Scheduler:
         return self._real() + self.offset
 
     async def advance(self, seconds: float) -> dict[str, int]:
-        """Moves the clock and fires what falls due on the way; how many ticks each rule (by name) had."""
+        """Moves the clock and fires what falls due on the way; how many ticks each rule had, sorted by name.
+
+        Which one comes first depends on the time of day at which it is asked.
+        """
         fired: Counter[str] = Counter()
         async with self._turn:
             until = self.now() + seconds
@@ -148,7 +151,7 @@ class Scheduler:
                 await asyncio.gather(*self._fire(rule, due, through=True))
             self.offset += max(0.0, until - self.now())
         self._news.set()
-        return dict(fired)
+        return dict(sorted(fired.items()))
 
     async def close(self) -> None:
         self._task.cancel()
