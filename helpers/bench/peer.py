@@ -56,7 +56,7 @@ def _peer(scratch: Path, port: int) -> Iterator[str]:
 
 def measure(ground: Ground) -> dict[str, Any]:
     """The same pipeline on this lab and on MiniStack, in turns. Its handler prints a line: without one it waits."""
-    count, pairs = (50, 2) if ground.quick else (300, 5)
+    count, pairs = (50, 2) if ground.quick else (1_500, 5)
     rates: dict[str, list[float]] = {f"{who}_{n}": [] for who in ("lab", "peer") for n in (1, 8)}
     before = dict(os.environ)
     try:
