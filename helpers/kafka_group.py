@@ -1,4 +1,4 @@
-"""A member of a consumer group: KafkaConsumer with three faults of kafka-python 3.0.12 mended.
+"""A member of a consumer group: KafkaConsumer with two faults of kafka-python 3.0.12 mended, and one watched.
 
 - A join goes on by itself when the time of the poll that began it runs out; the next poll is to pick up its answer. But
   a member that leads the group computes the assignment meanwhile, and with it the reason for the join has gone
@@ -6,9 +6,9 @@
   no partitions and sends no heartbeats, for ever, and nothing says so.
 - `allow_auto_create_topics=False` does not reach the requests for metadata. A member that is on its way out then
   brings a topic to life again that has just been deleted, where the broker makes topics that are asked for.
-- A member whose broker was killed and came back, or whose partitions went to and fro, has been seen to get no records
-  any more while it went on saying that it lives, so that the group left it the partitions. What exactly it waits for is
-  not known; that records wait for it can be found out.
+- After its broker was killed and came back, and partitions had gone to and fro, a group that was settled again has
+  once left records unread for minutes. What its member waited for is not known, and it did not happen again. That
+  records wait and none come can be found out, and then another consumer is the remedy.
 """
 
 from __future__ import annotations
