@@ -78,9 +78,10 @@ def test_an_object_whose_write_failed_leaves_its_room(disk: Disk, monkeypatch: p
     assert made.read() == bytes(50 * KB)
 
 
-def test_a_short_write_is_gone_on_with(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
-    write, data = os.pwrite, random.Random(SEED).randbytes(100 * KB)
+def test_a_short_write_and_a_short_read_are_gone_on_with(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    write, read, data = os.pwrite, os.pread, random.Random(SEED).randbytes(100 * KB)
     monkeypatch.setattr(os, "pwrite", lambda file, rest, place: write(file, rest[: 9 * KB], place))
+    monkeypatch.setattr(os, "pread", lambda file, size, place: read(file, min(size, 7 * KB), place))
     made = body(disk, data)
     made.seek(0)
     assert made.read() == data

@@ -114,17 +114,18 @@ def _scanned(table: Any, start: dict[str, Any] | None) -> Iterator[Any]:
     """Items in the order of their keys, from behind `start` on; sorted again only when items came or went."""
     from moto.dynamodb.models.dynamo_type import DynamoType
 
-    moved = table.__dict__.setdefault("moved", set())
     order: list[Any] | None = table.__dict__.get("order")
     if order is None:
         order = table.__dict__["order"] = sorted(_items(table), key=_place)
+        table.__dict__["moved"] = set()  # what changes from now on
     else:
+        moved: set[Key] = table.__dict__["moved"]
         for key in moved:
             sort, item = _order(key), _found(table, key)
             at = bisect_left(order, sort, key=_place)
             there = at < len(order) and _place(order[at]) == sort
             order[at : at + there] = [item] if item is not None else []
-    moved.clear()
+        moved.clear()
     begin = 0
     if start:
         behind = tuple(DynamoType(start[name]).cast_value for name in table.table_key_attrs)

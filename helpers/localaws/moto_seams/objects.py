@@ -47,7 +47,13 @@ class Disk:
 
     def get(self, at: int, size: int) -> bytes:
         assert self._file is not None
-        return os.pread(self._file.fileno(), size, at)
+        pieces, end = [], at + size
+        while at < end:  # Linux reads two gigabytes at once at most
+            pieces.append(os.pread(self._file.fileno(), end - at, at))
+            if not pieces[-1]:
+                raise OSError(f"the file of the objects ends at {at}, before {end}")
+            at += len(pieces[-1])
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def free(self, at: int, size: int) -> None:
         self._free[_room(size)].append(at)
