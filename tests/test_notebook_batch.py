@@ -183,10 +183,6 @@ def stored(address: str) -> Any:
     return nbformat.reads(boto3.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read().decode(), as_version=4)
 
 
-def texts(notebook: Any) -> str:
-    return "".join(output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", []))
-
-
 def test_a_run_on_a_standing_cloud_stores_the_executed_notebook_in_its_s3(before: dict[str, Any]) -> None:
     done, s3 = before["done"], boto3.client("s3")
     assert done.returncode == 1, done.stderr
@@ -195,12 +191,12 @@ def test_a_run_on_a_standing_cloud_stores_the_executed_notebook_in_its_s3(before
     assert f"there is nothing of {NO_DAY}: the days lie between 2010-12-01 and 2011-12-09" in done.stderr
     assert f"date={DAY} from=2011-02-01" in good and " ok " in good, done.stderr
     executed = stored(f"s3://every-morning/{DAY}/{NOTEBOOK.name}")
-    assert f"1 day, {DAY} · " in texts(executed) and executed.metadata.papermill.exception is None
+    assert f"1 day, {DAY} · " in printed(executed) and executed.metadata.papermill.exception is None
     assert executed.metadata.papermill.parameters.date_from == "2011-02-01"
     assert re.search(
-        "Spark needs Java 17 or later, and there is none here|Spark is not installed: pip", texts(executed)
+        "Spark needs Java 17 or later, and there is none here|Spark is not installed: pip", printed(executed)
     )
-    assert f"{DAY} " in texts(stored(f"s3://{before['lab'].outputs('08')['bucket']}/reports/{DAY}.ipynb"))
+    assert f"{DAY} " in printed(stored(f"s3://{before['lab'].outputs('08')['bucket']}/reports/{DAY}.ipynb"))
     assert stored(f"s3://every-morning/{NO_DAY}/{NOTEBOOK.name}").metadata.papermill.exception is True
     summary = json.loads((before["runs"] / "latest" / "summary.json").read_text())
     assert summary["stages"]["batch"] == summary["stages"]["client"] == {"rows": 1000, "revenue": "15139.391"}
@@ -255,6 +251,6 @@ def test_the_report_of_a_day_for_each_row_in_real_labs(tmp_path: Path) -> None:
     assert bad.startswith("date=2012-01-01") and " failed " in bad
     assert "there is nothing of 2012-01-01" in done.stderr
     first = min(path for path in (tmp_path / "runs").iterdir() if not path.is_symlink())
-    said = texts(nbformat.read(first / NOTEBOOK.name, as_version=4))
+    said = printed(nbformat.read(first / NOTEBOOK.name, as_version=4))
     assert "1 day, 2011-12-08 · " in said and "NO_PERMISSIONS" in said
     no_lab_is_left(tmp_path / "runs")
