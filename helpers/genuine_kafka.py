@@ -7,9 +7,9 @@ https://kafka.apache.org/documentation/#kraft
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -17,9 +17,10 @@ import subprocess
 import sys
 import tempfile
 import time
-import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+
+from helpers import ports
 
 VERSION = "4.1.1"
 _POM = """<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
@@ -106,11 +107,7 @@ class Kafka:
     def __init__(self, folder: Path, *, users: Mapping[str, str] | None = None, keystore: Path | None = None) -> None:
         self.folder, self.jars = folder, fetch()
         self._process: subprocess.Popen[bytes] | None = None
-        with contextlib.ExitStack() as stack:
-            sockets = [stack.enter_context(socket.socket()) for _ in range(3)]
-            for one in sockets:
-                one.bind(("127.0.0.1", 0))
-            port, controller, secured = (one.getsockname()[1] for one in sockets)
+        port, controller, secured = ports.free(3)
         self.bootstrap, self.secured = f"127.0.0.1:{port}", f"127.0.0.1:{secured}" if users else ""
         folder.mkdir(parents=True, exist_ok=True)
         self.settings = folder / "server.properties"
@@ -119,10 +116,13 @@ class Kafka:
             places = {"port": port, "controller": controller, "secured": secured, "keystore": keystore}
             settings += _SECURED.format(**places, module=_SCRAM)
         self.settings.write_text(settings)
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
+        # 16 random bytes; one id in 64 would begin with a dash, which the tool takes for an option.
+        cluster = "W" + secrets.token_urlsafe(16)[1:]
         given = (users or {}).items()
         accounts = [w for n, p in given for w in ("--add-scram", f"SCRAM-SHA-512=[name={n},password={p}]")]
-        self._java("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self.settings), *accounts).wait()
+        tool = self._java("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self.settings), *accounts)
+        if tool.wait():
+            raise Missing(f"Apache Kafka did not prepare its folder: {self._reason()}")
 
     def _java(self, *arguments: str) -> subprocess.Popen[bytes]:
         log = self.folder / "kafka.log"
@@ -133,8 +133,13 @@ class Kafka:
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
             )
 
+    def _reason(self) -> str:
+        """The log's last line that is not a step of a Java stack."""
+        lines = (self.folder / "kafka.log").read_text(errors="replace").splitlines()
+        return next((line for line in reversed(lines) if line.strip() and not line[0].isspace()), "no output")
+
     def start(self, seconds: float = 60) -> None:
-        """Returns when it answers as a broker; raises Missing with the log's last line when it ends instead."""
+        """Returns when it answers as a broker; raises Missing with the log's reason when it ends instead."""
         from kafka import KafkaAdminClient
         from kafka.errors import KafkaError
 
@@ -142,8 +147,7 @@ class Kafka:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
-                lines = (self.folder / "kafka.log").read_text(errors="replace").strip().splitlines() or ["no output"]
-                raise Missing(f"Apache Kafka did not start: {lines[-1]}")
+                raise Missing(f"Apache Kafka did not start: {self._reason()}")
             with contextlib.suppress(KafkaError, OSError):
                 host, port = self.bootstrap.split(":")
                 socket.create_connection((host, int(port)), 1).close()

@@ -11,12 +11,12 @@ import asyncio
 import contextlib
 import os
 import shutil
-import socket
 import subprocess
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from helpers import ports
 from helpers.kafka_security import security
 
 EMBEDDED = "workbook-embedded"  # the cluster id that the lab's own broker tells its clients
@@ -45,9 +45,7 @@ class Broker:
     async def start(self) -> None:
         """Returns when it answers; raises OSError when it does not."""
         program = await asyncio.to_thread(self._program)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        (port,) = ports.free()
         self.address, url = f"127.0.0.1:{port}", f"tcp://127.0.0.1:{port}"
         command = [program, "broker", "--silent", "--cluster-id", EMBEDDED, "--storage-engine", "memory://tansu/"]
         command += ["--listener-url", url, "--advertised-listener-url", url]
