@@ -11,7 +11,7 @@ help:  ## this list
 run: .venv/.stamp  ## every notebook, in order, on the local AWS  [CSV=file ROWS=n|all TARGET=local|aws|http://… ONLY=02,03]
 	$(BIN)/workbook run $(if $(CSV),--csv '$(CSV)') $(if $(ROWS),--rows '$(ROWS)') $(if $(TARGET),--target '$(TARGET)') $(if $(ONLY),--only '$(ONLY)')
 
-test: .venv/.stamp  ## lint, format, types, units, notebooks: within 8 minutes
+test: .venv/.stamp  ## lint, format, types, units, notebooks: twenty minutes on two cores
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 soak: .venv/.stamp  ## the same tests with their full counts
