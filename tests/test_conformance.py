@@ -262,6 +262,8 @@ def test_invocation_types_and_the_clients_context(lab: World) -> None:
     client, name = lab.client("lambda"), lab.function("context_info.lambda_handler")
     assert client.invoke(FunctionName=name, InvocationType="DryRun")["StatusCode"] == 204
     assert client.invoke(FunctionName=name, InvocationType="Event")["StatusCode"] == 202
+    with pytest.raises(ClientError, match="'Asynchronous' at 'invocationType' failed to satisfy constraint"):
+        client.invoke(FunctionName=name, InvocationType="Asynchronous")
     context = base64.b64encode(json.dumps({"custom": {"tenant": "a"}}).encode()).decode()
     answer = client.invoke(FunctionName=f"{ACCOUNT}:function:{name}:$LATEST", ClientContext=context)
     returned = json.loads(answer["Payload"].read())

@@ -459,6 +459,8 @@ def test_policies_may_be_read_while_they_are_changed(do: Do) -> None:
 
 # lambdas
 
+PARAMETER = "InvalidParameterValueException"
+
 
 def function(do: Do, **more: Any) -> str:
     do("iam", "CreateRole", RoleName="r", AssumeRolePolicyDocument=TRUST)
@@ -478,11 +480,11 @@ def function(do: Do, **more: Any) -> str:
 
 
 def test_a_function_as_it_was_made_and_as_it_became(do: Do) -> None:
-    arn = function(do, Timeout=7, MemorySize=256, Environment={"Variables": {"A": "b"}})
+    arn = function(do, Timeout=7, MemorySize=256, Environment={"Variables": {"AB": "b"}})
     found = lambdas.lookup("f", None, REGION)
     assert (found.name, found.arn, found.version, found.region) == ("f", arn, "$LATEST", REGION)
     assert (found.handler, found.runtime, found.role) == ("a.f", "python3.13", f"arn:aws:iam::{ACCOUNT_ID}:role/r")
-    assert (found.timeout, found.memory, found.environment) == (7, 256, {"A": "b"})
+    assert (found.timeout, found.memory, found.environment) == (7, 256, {"AB": "b"})
     assert found.code == archive() and found.log_group == "/aws/lambda/f" and found.reserved_concurrency is None
     do("lambda", "PutFunctionConcurrency", FunctionName="f", ReservedConcurrentExecutions=3)
     do("lambda", "PublishVersion", FunctionName="f")
@@ -505,6 +507,143 @@ def test_a_function_that_is_not_there(do: Do) -> None:
         lambdas.lookup("f", "9", REGION)
 
 
+@pytest.mark.parametrize(
+    ("settings", "code", "words"),
+    [
+        ({"Timeout": 901}, "ValidationException", "Value '901' at 'timeout' failed to satisfy constraint: Member must"),
+        ({"MemorySize": 10_241}, "ValidationException", "'memorySize' .* less than or equal to 10240"),
+        ({"Handler": "a b"}, "ValidationException", r"'handler' .* regular expression pattern: \[\^\\s\]\+"),
+        ({"Environment": {"Variables": {"A": "b"}}}, "ValidationException", r"Map keys must satisfy .*\[a-zA-Z0-9_\]"),
+        ({"Environment": {"Variables": {"AWS_REGION": "x", "OK": ""}}}, PARAMETER, "used in this request: AWS_REGION$"),
+        ({"Environment": {"Variables": {"AB": "é" * 2044}}}, PARAMETER, "exceeded the 4KB limit. String measured: {"),
+        ({"LoggingConfig": {"LogFormat": "JSON"}}, PARAMETER, "logs as Text to /aws/lambda"),
+        ({"LoggingConfig": {"LogGroup": "/my/logs"}}, PARAMETER, "logs as Text to /aws/lambda"),
+        ({"SnapStart": {"ApplyOn": "PublishedVersions"}}, PARAMETER, "no SnapStart"),
+    ],
+)
+def test_settings_that_a_function_cannot_have(do: Do, settings: dict[str, Any], code: str, words: str) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html: 900 s, 10,240 MB, 4 KB of variables
+    https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html: names of two letters, none of Lambda's own
+    """
+    function(do, Environment={"Variables": {"AB": "é" * 2043}}, LoggingConfig={"LogFormat": "Text"})
+    made = {"Runtime": "python3.13", "Role": f"arn:aws:iam::{ACCOUNT_ID}:role/r", "Code": {"ZipFile": archive()}}
+    for operation, name, more in (
+        ("UpdateFunctionConfiguration", "f", settings),
+        ("CreateFunction", "g", {"Handler": "a.f", **made, **settings}),
+    ):
+        with pytest.raises(AwsError, match=words) as caught:
+            do("lambda", operation, FunctionName=name, **more)
+        assert (caught.value.status, caught.value.code) == (400, code)
+    [kept] = do("lambda", "ListFunctions")["Functions"]
+    assert (kept["FunctionName"], kept["Timeout"], kept["Handler"]) == ("f", 3, "a.f")
+
+
+def test_a_function_names_its_runtime_and_its_handler(do: Do) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html: required for a .zip file archive"""
+    role = do("iam", "CreateRole", RoleName="r", AssumeRolePolicyDocument=TRUST)["Role"]["Arn"]
+    for one in ({"Runtime": "python3.13"}, {"Handler": "a.f"}):
+        with pytest.raises(AwsError, match="Runtime and Handler are mandatory parameters"):
+            do("lambda", "CreateFunction", FunctionName="f", Role=role, Code={"ZipFile": archive()}, **one)
+
+
+def test_a_change_of_a_function_is_kept_and_has_a_revision(do: Do) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/api/API_UpdateFunctionConfiguration.html"""
+    function(do)
+    first = do("lambda", "GetFunctionConfiguration", FunctionName="f")
+    assert first["LoggingConfig"] == {"LogFormat": "Text", "LogGroup": "/aws/lambda/f"}
+    settings = {"EphemeralStorage": {"Size": 1024}, "TracingConfig": {"Mode": "Active"}, "Timeout": 4}
+    second = do("lambda", "UpdateFunctionConfiguration", FunctionName="f", **settings, RevisionId=first["RevisionId"])
+    assert {name: second[name] for name in settings} == settings and second["LastModified"] > first["LastModified"]
+    assert second["RevisionId"] != first["RevisionId"]
+    for operation, more in (("UpdateFunctionCode", {"ZipFile": archive("x = 1")}), ("PublishVersion", {})):
+        with pytest.raises(AwsError, match="does not match the latest RevisionId") as caught:
+            do("lambda", operation, FunctionName="f", RevisionId=first["RevisionId"], **more)
+        assert (caught.value.status, caught.value.code) == (412, "PreconditionFailedException")
+    assert do("lambda", "GetFunctionConfiguration", FunctionName="f")["RevisionId"] == second["RevisionId"]
+
+
+def test_versions(do: Do) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/dg/configuration-versions.html: a version does not change, and one that
+    is identical to the last is not made
+    https://docs.aws.amazon.com/lambda/latest/api/API_PublishVersion.html
+    """
+    function(do, Timeout=4)
+
+    def publish(**more: Any) -> str:
+        return str(do("lambda", "PublishVersion", FunctionName="f", **more)["Version"])
+
+    do("lambda", "UpdateFunctionConfiguration", FunctionName="f", Timeout=5)
+    assert (publish(), publish()) == ("1", "1")
+    for operation, more in (
+        ("UpdateFunctionConfiguration", {"Timeout": 6}),
+        ("UpdateFunctionCode", {"ZipFile": archive("x = 1")}),
+    ):
+        with pytest.raises(AwsError, match="a published version cannot be changed"):
+            do("lambda", operation, FunctionName="f:1", **more)
+    with pytest.raises(AwsError, match=r"CodeSHA256 \(no\) is different from current CodeSHA256 in \$LATEST"):
+        publish(CodeSha256="no")
+    do("lambda", "UpdateFunctionCode", FunctionName="f", ZipFile=archive("x = 1"), Publish=True)
+    do("lambda", "UpdateFunctionCode", FunctionName="f", ZipFile=archive("x = 1"))
+    assert publish() == "2"
+    do("lambda", "DeleteFunction", FunctionName="f", Qualifier="2")
+    do("lambda", "UpdateFunctionCode", FunctionName="f", ZipFile=archive("x = 2"), DryRun=True)
+    do("lambda", "UpdateFunctionConfiguration", FunctionName="f", Timeout=7)
+    assert publish(Description="the third") == "3"
+    found = {v["Version"]: v for v in do("lambda", "ListVersionsByFunction", FunctionName="f")["Versions"]}
+    assert {n: v["Timeout"] for n, v in found.items()} == {"$LATEST": 7, "1": 5, "3": 7}
+    assert (found["3"]["Description"], found["$LATEST"]["Description"]) == ("the third", "")
+    assert found["3"]["CodeSha256"] == found["$LATEST"]["CodeSha256"] != found["1"]["CodeSha256"]
+    with pytest.raises(AwsError, match="no weights for aliases"):
+        weights = {"AdditionalVersionWeights": {"3": 0.5}}
+        do("lambda", "CreateAlias", FunctionName="f", Name="live", FunctionVersion="1", RoutingConfig=weights)
+
+
+def test_settings_of_asynchronous_events(do: Do) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/api/API_PutFunctionEventInvokeConfig.html: it replaces all settings;
+    API_UpdateFunctionEventInvokeConfig.html: it keeps the rest; both for a function, a version or an alias
+    """
+    arn, queue = function(do), "arn:aws:sqs:us-east-1:123456789012:failed"
+    do("lambda", "PublishVersion", FunctionName="f")
+    do("lambda", "CreateAlias", FunctionName="f", Name="live", FunctionVersion="1")
+    with pytest.raises(AwsError, match=r"function:f:\$LATEST doesn't have an EventInvokeConfig"):
+        do("lambda", "UpdateFunctionEventInvokeConfig", FunctionName="f", MaximumRetryAttempts=1)
+    failed = {"OnFailure": {"Destination": queue}}
+    do("lambda", "PutFunctionEventInvokeConfig", FunctionName="f", MaximumRetryAttempts=1, DestinationConfig=failed)
+    do("lambda", "UpdateFunctionEventInvokeConfig", FunctionName="f", MaximumRetryAttempts=0)
+    do("lambda", "PutFunctionEventInvokeConfig", FunctionName="f", Qualifier="live", MaximumEventAgeInSeconds=60)
+    found = do("lambda", "GetFunctionEventInvokeConfig", FunctionName=arn)
+    assert (found["MaximumRetryAttempts"], found["DestinationConfig"]) == (0, failed)
+    assert found["FunctionArn"] == f"{arn}:$LATEST"
+    listed = do("lambda", "ListFunctionEventInvokeConfigs", FunctionName="f")["FunctionEventInvokeConfigs"]
+    assert [c["FunctionArn"] for c in listed] == [f"{arn}:$LATEST", f"{arn}:live"]
+    assert lambdas.event_settings(arn)["MaximumRetryAttempts"] == 0
+    assert lambdas.event_settings(f"{arn}:live")["MaximumEventAgeInSeconds"] == 60
+    assert "MaximumRetryAttempts" not in lambdas.event_settings(f"{arn}:live")
+    assert lambdas.event_settings(f"{arn}:1") == {"DeadLetter": None}
+    do("lambda", "PutFunctionEventInvokeConfig", FunctionName="f", MaximumRetryAttempts=2)
+    again = do("lambda", "GetFunctionEventInvokeConfig", FunctionName="f")
+    assert again["MaximumRetryAttempts"] == 2 and again["DestinationConfig"] == {"OnSuccess": {}, "OnFailure": {}}
+    do("lambda", "DeleteFunctionEventInvokeConfig", FunctionName="f")
+    with pytest.raises(AwsError, match="doesn't have an EventInvokeConfig"):
+        do("lambda", "GetFunctionEventInvokeConfig", FunctionName="f")
+    for when, target in (
+        ("OnSuccess", "arn:aws:s3:::b"),
+        ("OnFailure", "arn:aws:events:us-east-1:123456789012:event-bus/b"),
+    ):
+        with pytest.raises(AwsError) as caught:
+            config = {when: {"Destination": target}}
+            do("lambda", "PutFunctionEventInvokeConfig", FunctionName="f", DestinationConfig=config)
+        assert caught.value.code == PARAMETER
+
+
+def test_a_hundred_concurrent_executions_stay_unreserved(do: Do) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html"""
+    function(do)
+    do("lambda", "PutFunctionConcurrency", FunctionName="f", ReservedConcurrentExecutions=900)
+    with pytest.raises(Refusal, match=r"below its minimum value of \[100\]"):
+        do("lambda", "PutFunctionConcurrency", FunctionName="f", ReservedConcurrentExecutions=901)
+
+
 def test_a_functions_policy(do: Do) -> None:
     """https://docs.aws.amazon.com/lambda/latest/api/API_AddPermission.html"""
     arn = function(do)
@@ -525,6 +664,12 @@ def test_a_functions_policy(do: Do) -> None:
         assert (
             permissions.service_allowed(policy, "apigateway.amazonaws.com", "lambda:InvokeFunction", arn, source) is may
         )
+    again = {"StatementId": "s", "Action": "lambda:InvokeFunction", "Principal": "s3.amazonaws.com"}
+    with pytest.raises(AwsError, match=r"The statement id \(s\) provided already exists") as caught:
+        do("lambda", "AddPermission", FunctionName="f", **again)
+    assert (caught.value.status, caught.value.code) == (409, "ResourceConflictException")
+    do("lambda", "PublishVersion", FunctionName="f")
+    do("lambda", "AddPermission", FunctionName="f", Qualifier="1", **again)
 
 
 def test_names_of_functions() -> None:

@@ -325,6 +325,12 @@ class Cloud:
         function = await self._function(call.uri["FunctionName"], query.get("Qualifier"), signed.region)
         kind = request.headers.get("x-amz-invocation-type", "RequestResponse")
         payload = request.body or b"{}"
+        if kind not in ("RequestResponse", "Event", "DryRun"):
+            text = (
+                f"1 validation error detected: Value '{kind}' at 'invocationType' failed to satisfy constraint: Member"
+            )
+            text += " must satisfy enum value set: [Event, RequestResponse, DryRun]"
+            raise AwsError("ValidationException", text)
         version = {"X-Amz-Executed-Version": function.version}
         if kind == "DryRun":
             return Response(204)
@@ -346,7 +352,7 @@ class Cloud:
 
         https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
         """
-        settings = await self.on_moto(lambdas.event_settings, function.name, function.region)
+        settings = await self.on_moto(lambdas.event_settings, function.arn)
         destinations = settings.get("DestinationConfig", {})
 
         async def done(record: dict[str, Any]) -> None:

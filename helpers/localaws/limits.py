@@ -128,6 +128,11 @@ def check(service: str, operation: str, parameters: dict[str, Any], skip: str = 
                 look(shapes[shape["member"]["shape"]], item, f"{at}.{n + 1}.member")
         elif kind == "map":
             for key, item in value.items():
+                if wrong := _problems(shapes[shape["key"]["shape"]], "string", key):
+                    rule = ", ".join(f"Member must {problem}" for problem in wrong)
+                    found.append(
+                        f"Value at '{at}' failed to satisfy constraint: Map keys must satisfy constraint: [{rule}]"
+                    )
                 look(shapes[shape["value"]["shape"]], item, f"{at}.{key}.member")
 
     look(shapes[model(service)["operations"][operation]["input"]["shape"]], parameters, "")

@@ -40,6 +40,8 @@ from . import (
 os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"
 os.environ["DISABLE_GLOBAL_CORS"] = "true"
 os.environ["MOTO_ACCOUNT_ID"] = ACCOUNT_ID
+# https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html: 100 of them stay unreserved.
+os.environ["MOTO_LAMBDA_CONCURRENCY_QUOTA"] = "1000"
 
 _LOG = logging.getLogger("localaws")
 Moto = Callable[[Call, dict[str, Any], Request, Signed], Response]
@@ -109,6 +111,8 @@ def load() -> Moto:
         refused.check(call, parameters, request)
         if check := _CHECKS.get(call.service):
             check(call, parameters)
+        if call.service == "lambda":
+            lambdas.check(call, parameters, signed.region)
         head: list[Any] = []
         current.append((call, signed))
         try:
