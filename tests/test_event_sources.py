@@ -1038,6 +1038,67 @@ def test_what_is_done_is_not_done_again_when_a_mapping_with_lanes_changes() -> N
 # Control calls
 
 
+def filtered(*patterns: Any) -> dict[str, Any]:
+    return {"FilterCriteria": {"Filters": [{"Pattern": json.dumps(pattern)} for pattern in patterns]}}
+
+
+@pytest.mark.parametrize(("factor", "window"), [(1, 1), (1, 0), (3, 0)])
+def test_the_function_gets_only_records_that_a_filter_wants(factor: int, window: int) -> None:
+    """guide: with-kinesis-filtering.html; invocation-eventfiltering.html: the others are passed by, a window's batch is
+    made up of those that are wanted, and what is no JSON satisfies no filter on it"""
+
+    async def test() -> None:
+        lab = Lab()
+        rows = [json.dumps({"n": n, "kind": "abc"[n % 3]}) for n in range(30)]
+        for n, row in enumerate([*rows, "no JSON", "[1]"]):
+            lab.put(row, key=str(n % 5))
+        wanted = filtered({"data": {"kind": ["b"]}}, {"data": {"n": [{"numeric": ["<", 3]}]}})
+        settings = {"ParallelizationFactor": factor, "MaximumBatchingWindowInSeconds": window}
+        key = await lab.map(BatchSize=6, **settings, **wanted)
+        due = [row for n, row in enumerate(rows) if n % 3 == 1 or n < 3]
+        await lab.until(lambda: sum(map(len, lab.batches())) >= len(due))
+        assert Counter(row for batch in lab.batches() for row in batch) == Counter(due)
+        if window:
+            assert lab.batches() == [due[:6], due[6:]]
+        await lab.sources.update(key, {"FilterCriteria": {}, "MaximumBatchingWindowInSeconds": 0}, REGION)
+        assert lab.sources.get(key).config["FilterCriteria"] is None
+        lab.put("no JSON either")
+        await lab.until(lambda: lab.batches()[-1] == ["no JSON either"])
+        await lab.sources.update(key, filtered({"data": {"n": [1]}}), REGION)
+        lab.put("one more", '{"n": 1}', '{"n": 1.0}')
+        await lab.until(lambda: lab.batches()[-1] == ['{"n": 1}'])
+        assert lab.sources.get(key).config["FilterCriteria"] == filtered({"data": {"n": [1]}})["FilterCriteria"]
+        await lab.sources.close()
+
+    run(test())
+
+
+def test_a_filtered_batch_that_fails_is_told_of_by_its_own_records() -> None:
+    """guide: kinesis-on-failure-destination.html; services-kinesis-batchfailurereporting.html"""
+
+    async def test() -> None:
+        lab = Lab(play=lambda event: FAILED)
+        rows = [json.dumps({"n": n}) for n in range(6)]
+        lab.put(*rows)
+        found = lab.call("DescribeStream")["StreamDescription"]["Shards"][0]["SequenceNumberRange"]
+        first = int(found["StartingSequenceNumber"]) + 1
+        await lab.map(
+            MaximumRetryAttempts=0,
+            DestinationConfig={"OnFailure": {"Destination": QUEUE}},
+            **filtered({"data": {"n": [1, 4]}}),
+        )
+        await lab.until(lambda: lab.sent)
+        info = lab.sent[0][1]["KinesisBatchInfo"]
+        assert (info["batchSize"], info["startSequenceNumber"], info["endSequenceNumber"]) == (
+            2,
+            str(first + 1),
+            str(first + 4),
+        )
+        await lab.sources.close()
+
+    run(test())
+
+
 @pytest.mark.parametrize(
     ("parameters", "code", "words"),
     [
@@ -1065,7 +1126,11 @@ def test_what_is_done_is_not_done_again_when_a_mapping_with_lanes_changes() -> N
         ({"ParallelizationFactor": 11}, "Validation", "Value '11' at 'parallelizationFactor'"),
         ({"FunctionResponseTypes": ["Report"]}, "Validation", "[ReportBatchItemFailures]"),
         ({"TumblingWindowInSeconds": 30}, "InvalidParameterValue", "does not have TumblingWindowInSeconds"),
-        ({"FilterCriteria": {"Filters": [{"Pattern": "{}"}]}}, "InvalidParameterValue", "not have FilterCriteria"),
+        (
+            {"DestinationConfig": {"OnSuccess": {"Destination": QUEUE}}},
+            "InvalidParameterValue",
+            "OnSuccess is not supported",
+        ),
         (
             {"DestinationConfig": {"OnFailure": {"Destination": FUNCTION.arn}}},
             "InvalidParameterValue",
@@ -1187,7 +1252,9 @@ def test_what_a_mapping_shows() -> None:
             "MaximumRetryAttempts": -1,
             "BisectBatchOnFunctionError": False,
             "FunctionResponseTypes": [],
-            "DestinationConfig": {},
+            "DestinationConfig": {"OnFailure": {}},
+            "TumblingWindowInSeconds": 0,
+            "FilterCriteria": None,
         }
         with pytest.raises(AwsError) as caught:
             await lab.sources.create(wanted, REGION)
@@ -1196,10 +1263,14 @@ def test_what_a_mapping_shows() -> None:
         assert key in caught.value.message
         other = await lab.map(FunctionName="g", Enabled=False)
         await lab.until(lambda: (lab.state(key), lab.state(other)) == ("Enabled", "Disabled"))
-        found = lab.sources.list(None, None)["EventSourceMappings"]
-        assert [m["UUID"] for m in found] == [key, other]
-        assert [m["UUID"] for m in lab.sources.list(STREAM, "g")["EventSourceMappings"]] == [other]
-        assert lab.sources.list(STREAM + "x", None) == {"EventSourceMappings": []}
+
+        def listed(source: str | None, function: str | None, region: str = REGION) -> list[str]:
+            return [m["UUID"] for m in lab.sources.list(source, function, region)["EventSourceMappings"]]
+
+        assert listed(None, None) == [key, other]
+        for name in ("g", "123456789012:function:g", FUNCTION.arn[:-1] + "g"):
+            assert listed(STREAM, name) == [other]
+        assert listed(STREAM + "x", None) == listed(None, "x") == listed(None, None, "eu-west-1") == []
         updated = await lab.sources.update(other, {"FunctionName": "h", "MaximumRetryAttempts": 3}, REGION)
         assert updated["FunctionArn"].endswith(":function:h") and updated["MaximumRetryAttempts"] == 3
         assert updated["BatchSize"] == 100

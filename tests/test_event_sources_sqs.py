@@ -152,7 +152,9 @@ def test_the_event_is_aws_own_and_success_deletes(queue: Queue) -> None:
         "eventSourceARN": queue.arn,
         "awsRegion": "us-east-1",
     }
-    assert queue.functions.get_event_source_mapping(UUID=queue.key)["LastProcessingResult"] == "OK"
+    shown = queue.functions.get_event_source_mapping(UUID=queue.key)
+    assert (shown["State"], shown["StateTransitionReason"]) == ("Enabled", "USER_INITIATED")
+    assert not {"LastProcessingResult", "StartingPosition", "FilterCriteria"} & shown.keys()
 
 
 def test_only_what_failed_comes_again_and_ends_in_the_dead_letter_queue(queue: Queue) -> None:
@@ -204,12 +206,29 @@ def test_nothing_is_lost_or_doubled_when_the_trigger_is_switched_off_and_on(queu
     assert queue.in_dead() == []
 
 
+def test_what_no_filter_wants_is_deleted_unseen(queue: Queue) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/dg/with-sqs-filtering.html"""
+    queue.map(
+        BatchSize=10, FilterCriteria={"Filters": [{"Pattern": json.dumps({"body": {"n": [{"numeric": [">=", 15]}]}})}]}
+    )
+    sent = queue.send(*[{"n": n} for n in range(20)])
+    queue.sqs.send_message(QueueUrl=queue.url, MessageBody="no JSON")
+    wait_for(lambda: queue.left() == 0, timeout=20, what="the queue to be empty")
+    wait_for(lambda: len(queue.got()) >= 5, timeout=10, what="the log")
+    assert set(queue.got()) == set(sent[15:]) and queue.in_dead() == []
+    queue.functions.update_event_source_mapping(UUID=queue.key, FilterCriteria={})
+    more = queue.send({"n": 1})
+    wait_for(lambda: len(queue.got()) >= 6, timeout=10, what="the log")
+    assert set(queue.got()) == {*sent[15:], *more}
+
+
 def test_what_aws_refuses_is_refused(lab: Lab, queue: Queue) -> None:
     for settings, words in (
         ({"StartingPosition": "LATEST"}, "StartingPosition"),
         ({"BatchSize": 100}, "batch window"),
         ({"BisectBatchOnFunctionError": True}, "Bisect"),
-        ({"FilterCriteria": {"Filters": [{"Pattern": "{}"}]}}, "Filter"),
+        ({"FilterCriteria": {"Filters": [{"Pattern": "{}"}]}}, "Invalid filter pattern definition"),
+        ({"FilterCriteria": {"Filters": [{"Pattern": '{"messageId": ["m"]}'}]}}, "filters by body only"),
     ):
         with pytest.raises(ClientError, match=words):
             queue.map(**settings)

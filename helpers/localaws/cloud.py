@@ -390,7 +390,7 @@ class Cloud:
         if operation == "GetEventSourceMapping":
             return _json(self.sources.get(key).config)
         query = dict(urllib.parse.parse_qsl(request.query))
-        return _json(self.sources.list(query.get("EventSourceArn"), query.get("FunctionName")))
+        return _json(self.sources.list(query.get("EventSourceArn"), query.get("FunctionName"), region))
 
     async def _trusts_redshift(self, role_arn: str) -> bool:
         return await self.on_moto(identities.trusts, role_arn, "redshift.amazonaws.com")

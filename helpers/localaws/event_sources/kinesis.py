@@ -24,6 +24,7 @@ import orjson
 from .. import limits
 from ..kinesis import Record, Shard, Stream, start_index
 from ..types import AwsError, Function
+from . import filters
 from .mappings import EventSources, Mapping, Source, end_if_cancelled, invalid
 from .ordered import Batch, Part, check_record_age, deliver, iso, starting_position
 
@@ -36,14 +37,14 @@ class KinesisSource(Source):
     defaults = {
         "BatchSize": 100, "MaximumBatchingWindowInSeconds": 0, "MaximumRetryAttempts": -1,
         "MaximumRecordAgeInSeconds": -1, "ParallelizationFactor": 1, "BisectBatchOnFunctionError": False,
-        "FunctionResponseTypes": [], "DestinationConfig": {},
+        "FunctionResponseTypes": [], "DestinationConfig": {"OnFailure": {}}, "FilterCriteria": None,
     }  # fmt: skip
     stream: Stream  # since `open`
 
     def __init__(self, sources: EventSources, p: dict[str, Any], region: str) -> None:
         self.sources, self.kinesis, self.region, self.arn = sources, sources.needs.kinesis, region, p["EventSourceArn"]
         self.where, self.at = starting_position(p, self.kinesis.clock())
-        self.shown = {"EventSourceArn": self.arn, "StartingPosition": self.where}
+        self.shown = {"EventSourceArn": self.arn, "StartingPosition": self.where, "TumblingWindowInSeconds": 0}
         if self.at is not None:
             self.shown["StartingPositionTimestamp"] = self.at
         self.positions: dict[str, int] = {}  # shard id -> index of the next record
@@ -54,6 +55,7 @@ class KinesisSource(Source):
     def settings(cls, p: dict[str, Any], old: dict[str, Any]) -> dict[str, Any]:
         settings = super().settings(p, old)
         check_record_age(settings)
+        filters.wanted(settings, "data")
         return settings
 
     async def open(self) -> None:
@@ -98,8 +100,9 @@ class KinesisSource(Source):
         window, stream, part = mapping.config["MaximumBatchingWindowInSeconds"], self.stream, _Part(self, shard)
         until: float | None = None  # when the window closes that the first record of a batch has opened
         self.positions.setdefault(shard.id, shard.trimmed)
-        if mapping.config["ParallelizationFactor"] > 1 or any(lane.held for lane in self.lanes.get(shard.id, ())):
-            return await self._deal(mapping, shard)
+        wanted, held = filters.wanted(mapping.config, "data"), any(lane.held for lane in self.lanes.get(shard.id, ()))
+        if wanted or held or mapping.config["ParallelizationFactor"] > 1:
+            return await self._deal(mapping, shard, wanted)
         while not stream.deleted:
             end_if_cancelled()
             first, records, full = self._take(mapping, shard)
@@ -119,8 +122,11 @@ class KinesisSource(Source):
             stream.count_read(len(records), sum(len(r.data) for r in records), behind)
             await deliver(self.sources, mapping, part, Batch(first, records))
 
-    async def _deal(self, mapping: Mapping, shard: Shard) -> None:
-        """As `_read`, with a lane for each batch that may be in flight: a key's records are all in one lane."""
+    async def _deal(self, mapping: Mapping, shard: Shard, wanted: filters.Wanted | None) -> None:
+        """As `_read`, with a lane for each batch that may be in flight: a key's records are all in one lane.
+
+        What no filter wants is passed by: batches are made up of the others.
+        """
         factor, stream = mapping.config["ParallelizationFactor"], self.stream
         old = [held for lane in self.lanes.get(shard.id, ()) for held in lane.held]
         lanes = self.lanes[shard.id] = [_Lane(self, shard) for _ in range(factor)]
@@ -136,6 +142,8 @@ class KinesisSource(Source):
                 first, records, _ = shard.read(self.positions[shard.id], mapping.config["BatchSize"])
                 taken = 0
                 for taken, record in enumerate(records, 1):
+                    if wanted and not wanted(record.data):
+                        continue
                     lane = lanes[crc32(record.partition_key.encode()) % factor]
                     if len(lane.held) >= max(_AHEAD, 2 * mapping.config["BatchSize"]):  # all wait for it
                         taken -= 1

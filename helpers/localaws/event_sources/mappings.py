@@ -1,7 +1,7 @@
 """The control calls of Lambda's event source mappings, and the tasks that run them.
 
 https://docs.aws.amazon.com/lambda/latest/api/API_CreateEventSourceMapping.html. Otherwise than on AWS a mapping is at
-work at once. Refused at creation: sources of other kinds than here, filters, Lambda and Kafka as destinations.
+work at once. Refused at creation: sources of other kinds than here, Lambda and Kafka as destinations.
 """
 
 from __future__ import annotations
@@ -71,7 +71,11 @@ class Source(ABC):
         """The settings after a create or an update: what is given, else the old, else AWS's default."""
         if beyond := [name for name in p.keys() - cls.defaults.keys() - cls.parameters - _OTHERS if p[name]]:
             raise invalid(f"The local AWS does not have {beyond[0]} for an event source mapping.")
-        return {name: p.get(name, old.get(name, default)) for name, default in cls.defaults.items()}
+        found = {name: p.get(name, old.get(name, default)) for name, default in cls.defaults.items()}
+        criteria = found.get("FilterCriteria")
+        if criteria is not None and not criteria.get("Filters"):  # an empty one takes the filters away
+            found["FilterCriteria"] = None
+        return found
 
     @abstractmethod
     async def open(self) -> None:
@@ -128,9 +132,10 @@ class EventSources:
                 raise AwsError("ResourceConflictException", text, 409)
         key, prefix = str(uuid.uuid4()), function.arn.partition(":function:")[0]
         config = {
-            "UUID": key, "EventSourceMappingArn": f"{prefix}:event-source-mapping:{key}", **source.shown,
+            "UUID": key, "EventSourceMappingArn": f"{prefix}:event-source-mapping:{key}",
             "FunctionArn": function.arn, "State": "Creating", "StateTransitionReason": "User action",
             "LastModified": round(time.time(), 3), "LastProcessingResult": "No records processed", **settings,
+            **source.shown,
         }  # fmt: skip
         mapping = self.mappings[key] = Mapping(config, source, function, p.get("Enabled", True))
         source.start(mapping)
@@ -138,6 +143,8 @@ class EventSources:
 
     def _authorize(self, function: Function, settings: dict[str, Any]) -> None:
         """Raises what AWS answers when the function's role cannot write to the destination."""
+        if settings.get("DestinationConfig", {}).get("OnSuccess"):
+            raise invalid("OnSuccess is not supported for event source mappings: only OnFailure is.")
         if target := destination(settings):
             service = (target.split(":") + ["", "", ""])[2]
             if service not in _DESTINATIONS:
@@ -171,10 +178,14 @@ class EventSources:
         mapping.enabled = False
         return self._switch(mapping, "Deleting")
 
-    def list(self, source: str | None, function: str | None) -> dict[str, Any]:
-        found = [m.config for m in self.mappings.values() if source in (None, m.config.get("EventSourceArn"))]
+    def list(self, source: str | None, function: str | None, region: str) -> dict[str, Any]:
+        """Of a region, in one page. `function` is a name, a partial or a full ARN, with a qualifier or without."""
+        found = [m.config for m in self.mappings.values() if m.source.region == region]
+        found = [c for c in found if source in (None, c.get("EventSourceArn"))]
         if function:
-            found = [c for c in found if function in (c["FunctionArn"], c["FunctionArn"].split(":")[6])]
+            tail = function if ":function:" in function else f":function:{function}"
+            arns = [(c, str(c["FunctionArn"])) for c in found]
+            found = [c for c, arn in arns if arn.endswith(tail) or arn.split(":")[6] == function]
         return {"EventSourceMappings": found}
 
     async def close(self) -> None:

@@ -5,7 +5,7 @@ services-sqs-errorhandling.html, services-sqs-scaling.html.
 A batch whose function fails is not deleted: its messages are visible again after the queue's visibility timeout, and
 go to its dead-letter queue after as many receives as its redrive policy says.
 Otherwise than on AWS at most five batches are in flight at a time unless MaximumConcurrency says more: AWS begins with
-five, and adds up to 300 a minute. Refused: FIFO queues, filters, provisioned pollers.
+five, and adds up to 300 a minute. Refused: FIFO queues, provisioned pollers.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import orjson
 from .. import limits
 from ..moto_seams import queues
 from ..types import AwsError, Function, Invocation
+from . import filters
 from .mappings import EventSources, Mapping, Source, end_if_cancelled, invalid
 
 _NEEDED = ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes")
@@ -30,11 +31,14 @@ _GATHER = 0.02  # seconds for which a burst of messages is let come, when more t
 class SqsSource(Source):
     defaults = {
         "BatchSize": 10, "MaximumBatchingWindowInSeconds": 0, "FunctionResponseTypes": [], "ScalingConfig": {},
+        "FilterCriteria": None,
     }  # fmt: skip
 
     def __init__(self, sources: EventSources, p: dict[str, Any], region: str) -> None:
         self.sources, self.region, self.arn = sources, region, p["EventSourceArn"]
-        self.shown = {"EventSourceArn": self.arn}
+        # https://docs.aws.amazon.com/cli/latest/reference/lambda/get-event-source-mapping.html: it tells no result
+        self.shown = {"EventSourceArn": self.arn, "StateTransitionReason": "USER_INITIATED"}
+        self.shown |= {"LastProcessingResult": None}
         if p.get("StartingPosition"):
             raise invalid("StartingPosition is not valid for SQS event sources.")
         if self.arn.endswith(".fifo"):
@@ -49,6 +53,7 @@ class SqsSource(Source):
             raise invalid(
                 "Maximum batch window in seconds must be greater than 0 if maximum batch size is greater than 10"
             )
+        filters.wanted(settings, "body", plain=True)
         return settings
 
     async def open(self) -> None:
@@ -73,7 +78,6 @@ class SqsSource(Source):
             while True:
                 batch = await self._batch(mapping)
                 if batch is None:
-                    mapping.config["LastProcessingResult"] = "PROBLEM: The queue does not exist"
                     return
                 task = asyncio.ensure_future(self._deliver(mapping, batch))
                 flying.add(task)
@@ -90,11 +94,15 @@ class SqsSource(Source):
     async def _batch(self, mapping: Mapping) -> list[dict[str, Any]] | None:
         """The next messages, as soon as BatchSize are there or the window of the first is over; None: no queue."""
         size, window = mapping.config["BatchSize"], mapping.config["MaximumBatchingWindowInSeconds"]
+        wanted = filters.wanted(mapping.config, "body", plain=True)
         batch: list[dict[str, Any]] = []
         until, pause, left = 0.0, 0.02, limits.LAMBDA_PAYLOAD
         while True:
             try:
                 found = await self.sources.needs.on_moto(queues.receive, self.arn, min(10, size - len(batch)))
+                if wanted and (others := [m["receiptHandle"] for m in found if not wanted(m["body"])]):
+                    await self.sources.needs.on_moto(queues.delete, self.arn, others)
+                    found = [m for m in found if m["receiptHandle"] not in others]
             except AwsError:
                 return None
             if found and not batch:
@@ -115,11 +123,8 @@ class SqsSource(Source):
         try:
             result = await self.sources.invoke(mapping, lambda _: event)
         except AwsError:  # it did not run: throttled, or gone; the messages come again
-            mapping.config["LastProcessingResult"] = "PROBLEM: Function call failed"
             return
-        done = _processed(mapping, result, batch)
-        mapping.config["LastProcessingResult"] = "OK" if len(done) == len(batch) else "PROBLEM: Function call failed"
-        if done:
+        if done := _processed(mapping, result, batch):
             await self.sources.needs.on_moto(queues.delete, self.arn, done)
 
 
