@@ -222,6 +222,53 @@ def test_what_no_filter_wants_is_deleted_unseen(queue: Queue) -> None:
     assert set(queue.got()) == {*sent[15:], *more}
 
 
+def test_events_that_fail_go_where_the_functions_role_may_write(queue: Queue) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html: the role needs SendMessage
+    https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html: what nobody took is counted
+    """
+    functions, target = queue.functions, f"{queue.arn}-dead"
+    settings = {"MaximumRetryAttempts": 0, "DestinationConfig": {"OnFailure": {"Destination": target}}}
+    dead = {"DeadLetterConfig": {"TargetArn": target}}
+    with pytest.raises(ClientError, match="The function's .* permissions to call SendMessage on arn:aws:sqs:us-east-1"):
+        functions.put_function_event_invoke_config(FunctionName="reader", **settings)
+    with pytest.raises(ClientError, match="The provided .* permissions to call SendMessage on SQS"):
+        functions.update_function_configuration(FunctionName="reader", **dead)
+    allow("reader", ["logs:*", *ALLOW, "sqs:SendMessage"])
+    functions.put_function_event_invoke_config(FunctionName="reader", **settings)
+    functions.update_function_configuration(FunctionName="reader", **dead)
+    event = {"Records": [{"messageId": "m", "body": '{"raise": true}'}]}
+    functions.invoke(FunctionName="reader", InvocationType="Event", Payload=json.dumps(event))
+    found: list[Any] = []
+
+    def received() -> int:
+        answer = queue.sqs.receive_message(QueueUrl=queue.dead, MaxNumberOfMessages=10, WaitTimeSeconds=1)
+        found.extend(json.loads(message["Body"]) for message in answer.get("Messages", ()))
+        return len(found)
+
+    wait_for(lambda: received() >= 2, timeout=20, what="the record and the event")
+    [record] = [body for body in found if "requestContext" in body]
+    assert record["requestPayload"] == event and event in found and len(found) == 2
+    assert record["requestContext"]["condition"] == "RetriesExhausted"
+    assert record["requestContext"]["functionArn"].endswith(":function:reader:$LATEST")
+    assert record["responseContext"] == {"statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled"}
+    allow("reader", ["logs:*", *ALLOW])  # the right is taken away again
+    functions.invoke(FunctionName="reader", InvocationType="Event", Payload=json.dumps(event))
+
+    def lost(name: str) -> float:
+        now = time.time()
+        answer = boto3.client("cloudwatch").get_metric_statistics(
+            Namespace="AWS/Lambda", MetricName=name, Dimensions=[{"Name": "FunctionName", "Value": "reader"}],
+            StartTime=now - 600, EndTime=now + 60, Period=3600, Statistics=["Sum"],
+        )  # fmt: skip
+        return sum(point["Sum"] for point in answer["Datapoints"])
+
+    wait_for(lambda: lost("DestinationDeliveryFailures") == 1, timeout=20, what="the destination's metric")
+    wait_for(lambda: lost("DeadLetterErrors") == 1, timeout=20, what="the dead-letter queue's metric")
+    assert received() == 2
+    functions.delete_function_event_invoke_config(FunctionName="reader")
+    functions.update_function_configuration(FunctionName="reader", DeadLetterConfig={"TargetArn": ""})
+
+
 def test_what_aws_refuses_is_refused(lab: Lab, queue: Queue) -> None:
     for settings, words in (
         ({"StartingPosition": "LATEST"}, "StartingPosition"),

@@ -60,6 +60,8 @@ REFUSED = {
 }  # fmt: skip
 # https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html: what may be created, and what no longer may.
 RUNTIMES = ("python3.10", "python3.11", "python3.12", "python3.13", "python3.14")
+# How a function's role hands over an event, or what became of it.
+_WRITES = {"sqs": "SendMessage", "sns": "Publish", "s3": "PutObject", "lambda": "InvokeFunction"}
 # What, besides IAM's own calls, changes who may do what.
 _POLICY_CHANGES = (
     "PutBucketPolicy", "DeleteBucketPolicy", "DeleteBucket", "AddPermission", "RemovePermission", "DeleteFunction",
@@ -234,6 +236,10 @@ class Cloud:
             await self._refuse_public(call, request, signed)
         if call.service == "lambda" and call.operation in ("CreateFunction", "UpdateFunctionConfiguration"):
             await self._check_function(params, region, call.uri.get("FunctionName"))
+        if call.operation in ("PutFunctionEventInvokeConfig", "UpdateFunctionEventInvokeConfig"):
+            role = (await self._function(call.uri["FunctionName"], None, region)).role
+            for given in (params.get("DestinationConfig") or {}).values():
+                self._check_target(role, given.get("Destination"), "The function's", "{target}")
         if call.service == "logs":
             self.runtime.flush()
         if call.operation == "ReceiveMessage":
@@ -289,6 +295,25 @@ class Cloud:
                 "InvalidParameterValueException",
                 "The role defined for the function cannot be assumed by Lambda.",
             )
+        if target := (params.get("DeadLetterConfig") or {}).get("TargetArn"):
+            role = role or (await self._function(name, None, region)).role
+            self._check_target(role, target, "The provided", "{service}")
+
+    def _check_target(self, role: str, target: str | None, whose: str, where: str) -> None:
+        """Raises what AWS answers when a function's role may not write to where its events are to go.
+
+        https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
+        """
+        if target and not self._may_hand_over(role, target):
+            service = target.split(":")[2]
+            on = where.format(target=target, service=service.upper())
+            text = f"{whose} execution role does not have permissions to call {_WRITES.get(service)} on {on}"
+            raise AwsError("InvalidParameterValueException", text)
+
+    def _may_hand_over(self, role: str, target: str) -> bool:
+        service = (target.split(":") + ["", "", ""])[2]
+        resource = f"{target}/*" if service == "s3" else target
+        return service not in _WRITES or self._role_allowed(role, f"{service}:{_WRITES[service]}", resource)
 
     async def _changed(self, call: Call, response: Response, region: str) -> None:
         """Forgets what a successful change made stale."""
@@ -358,15 +383,23 @@ class Cloud:
         async def done(record: dict[str, Any]) -> None:
             failed = record["requestContext"]["condition"] != "Success"
             destination = destinations.get("OnFailure" if failed else "OnSuccess", {}).get("Destination")
-            if destination and ":function:" in destination:
-                target = await self._function(destination, None, function.region)
-                self.runtime.invoke_async(target, orjson.dumps(record))
-            elif destination:
-                key = f"aws/lambda/async/{function.name}/{record['timestamp'][:10].replace('-', '/')}/"
-                key += f"{record['timestamp'].replace(':', '.')}-{record['requestContext']['requestId']}"
-                await self._deliver(destination, orjson.dumps(record), key)
-            if failed and settings["DeadLetter"]:
-                await self._deliver(settings["DeadLetter"], payload, "")
+            key = f"aws/lambda/async/{function.name}/{record['timestamp'][:10].replace('-', '/')}/"
+            key += f"{record['timestamp'].replace(':', '.')}-{record['requestContext']['requestId']}"
+            await hand_over(destination, orjson.dumps(record), key, "DestinationDeliveryFailures")
+            await hand_over(settings["DeadLetter"] if failed else None, payload, "", "DeadLetterErrors")
+
+        async def hand_over(target: str | None, body: bytes, key: str, metric: str) -> None:
+            """As the function's role; what nobody takes is lost, and counted."""
+            try:
+                if target and not self._may_hand_over(function.role, target):
+                    raise AwsError("AccessDeniedException", f"{function.role} may not write to {target}.")
+                if target and ":function:" in target:
+                    self.runtime.invoke_async(await self._function(target, None, function.region), body)
+                elif target:
+                    await self._deliver(target, body, key)
+            except Exception:
+                _LOG.exception("%s did not take an event of %s", target, function.arn)
+                self.runtime.metrics[function.region, function.name].add(metric, 1)
 
         qualifier = None if function.version == "$LATEST" else function.version
         self.runtime.invoke_async(
