@@ -52,7 +52,7 @@ REFUSED = {
     "s3": {"PutBucketCors"},
     "sns": {"CreatePlatformApplication"},
     "monitoring": {"PutCompositeAlarm", "PutAnomalyDetector", "PutInsightRule", "PutMetricStream"},
-    "logs": {"PutSubscriptionFilter", "StartLiveTail", "StartQuery"},
+    "logs": {"PutSubscriptionFilter", "PutMetricFilter", "CreateDelivery", "StartLiveTail", "StartQuery"},
     "iam": {"PutRolePermissionsBoundary", "PutUserPermissionsBoundary"},
     "sts": {
         "AssumeRoleWithSAML", "AssumeRoleWithWebIdentity", "GetFederationToken", "GetSessionToken",

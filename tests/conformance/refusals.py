@@ -560,6 +560,19 @@ CASES = [
         LAMBDA_API + "API_Invoke.html",
     ),
     Refusal(
+        "a metric filter, which would count nothing here",
+        "logs.put_metric_filter",
+        {
+            "logGroupName": "/aws/lambda/raises-handler",
+            "filterName": "errors",
+            "filterPattern": "ERROR",
+            "metricTransformations": [{"metricName": "Errors", "metricNamespace": "Shop", "metricValue": "1"}],
+        },
+        "UnknownOperationException",
+        "The local AWS does not have logs:PutMetricFilter.",
+        "https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutMetricFilter.html",
+    ),
+    Refusal(
         "an event that is no JSON",
         "lambda.invoke",
         {"FunctionName": "raises-handler", "Payload": b"{"},
