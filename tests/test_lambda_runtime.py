@@ -242,12 +242,13 @@ def test_context(tmp_path: Path, bootstrap: str) -> None:
 
 @both
 def test_client_context(tmp_path: Path, bootstrap: str) -> None:
-    given_context = {"custom": {"shop": "prix £\r\nX: y"}, "env": {"a": "b"}, "client": {"app_title": "till"}}
+    custom = {"shop": "prix £\r\nX: y"}
+    given_context = {"custom": custom, "env": {"a": "b"}, "client": {"app_title": "till", "more": 1}, "w3c": {}}
     header = base64.b64encode(json.dumps(given_context).encode()).decode()
 
     async def work(lab: Lab) -> None:
         answer = await lab.invoke(function("about.client"), b"{}", client_context=header)
-        expected = {"custom": given_context["custom"], "env": {"a": "b"}, "title": "till"}
+        expected = {"custom": custom, "env": {"a": "b"}, "title": "till", "version": None, "w3c": False}
         assert json.loads(answer.payload) == expected
         for bad in ("not base64!", base64.b64encode(b"[1]").decode(), base64.b64encode(b"{").decode()):
             with pytest.raises(AwsError, match="InvalidRequestContentException"):

@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # at run time `typing` would cost every cold start some milli
 
 API = b"/2018-06-01/runtime/"
 NEXT = b"GET " + API + b"invocation/next HTTP/1.1\r\nHost: lambda\r\n\r\n"
+CLIENT = ("installation_id", "app_title", "app_version_name", "app_version_code", "app_package_name")
 DECIMAL = os.urandom(16).hex()  # marks a number on its way through the JSON encoder, which knows no Decimal
 # From python3.12 on results keep their characters; the older runtimes escape what is not ASCII.
 ASCII = os.environ["AWS_EXECUTION_ENV"] in [f"AWS_Lambda_python3.{minor}" for minor in range(12)]
@@ -55,9 +56,10 @@ class LambdaContext(SimpleNamespace):
         self.identity = SimpleNamespace(cognito_identity_id=None, cognito_identity_pool_id=None)
         self.client_context = None
         if text := headers.get("Lambda-Runtime-Client-Context"):
-            given = {"client": None, "custom": None, "env": None, **json.loads(text)}
-            given["client"] = given["client"] and SimpleNamespace(**given["client"])
-            self.client_context = SimpleNamespace(**given)
+            given = json.loads(text)
+            client = given.get("client")
+            client = client if client is None else SimpleNamespace(**{name: client.get(name) for name in CLIENT})
+            self.client_context = SimpleNamespace(custom=given.get("custom"), env=given.get("env"), client=client)
         self._deadline = int(headers["Lambda-Runtime-Deadline-Ms"])
 
     def get_remaining_time_in_millis(self) -> int:

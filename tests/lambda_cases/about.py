@@ -24,7 +24,8 @@ def client(event, context):
     given = context.client_context
     if given is None:
         return None
-    return {"custom": given.custom, "env": given.env, "title": given.client.app_title}
+    told = {"title": given.client.app_title, "version": given.client.app_version_name, "w3c": hasattr(given, "w3c")}
+    return {"custom": given.custom, "env": given.env, **told}
 
 
 def environment(event, context):
