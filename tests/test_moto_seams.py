@@ -567,7 +567,7 @@ def test_versions(do: Do) -> None:
     is identical to the last is not made
     https://docs.aws.amazon.com/lambda/latest/api/API_PublishVersion.html
     """
-    function(do, Timeout=4)
+    arn = function(do, Timeout=4)
 
     def publish(**more: Any) -> str:
         return str(do("lambda", "PublishVersion", FunctionName="f", **more)["Version"])
@@ -589,13 +589,33 @@ def test_versions(do: Do) -> None:
     do("lambda", "UpdateFunctionCode", FunctionName="f", ZipFile=archive("x = 2"), DryRun=True)
     do("lambda", "UpdateFunctionConfiguration", FunctionName="f", Timeout=7)
     assert publish(Description="the third") == "3"
-    found = {v["Version"]: v for v in do("lambda", "ListVersionsByFunction", FunctionName="f")["Versions"]}
+    found = {v["Version"]: v for v in do("lambda", "ListVersionsByFunction", FunctionName=arn)["Versions"]}
+    with pytest.raises(AwsError, match="Function not found: .*:function:none"):
+        do("lambda", "ListVersionsByFunction", FunctionName="none")
     assert {n: v["Timeout"] for n, v in found.items()} == {"$LATEST": 7, "1": 5, "3": 7}
     assert (found["3"]["Description"], found["$LATEST"]["Description"]) == ("the third", "")
     assert found["3"]["CodeSha256"] == found["$LATEST"]["CodeSha256"] != found["1"]["CodeSha256"]
     with pytest.raises(AwsError, match="no weights for aliases"):
         weights = {"AdditionalVersionWeights": {"3": 0.5}}
         do("lambda", "CreateAlias", FunctionName="f", Name="live", FunctionVersion="1", RoutingConfig=weights)
+
+
+def test_what_an_alias_refers_to_is_not_deleted(do: Do) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/api/API_DeleteFunction.html"""
+    function(do)
+    do("lambda", "PublishVersion", FunctionName="f")
+    do("lambda", "CreateAlias", FunctionName="f", Name="live", FunctionVersion="1")
+    with pytest.raises(AwsError, match="what an alias refers to: live") as caught:
+        do("lambda", "DeleteFunction", FunctionName="f", Qualifier="1")
+    assert (caught.value.status, caught.value.code) == (409, "ResourceConflictException")
+    with pytest.raises(AwsError, match=r"\$LATEST version cannot be deleted") as caught:
+        do("lambda", "DeleteFunction", FunctionName="f", Qualifier="$LATEST")
+    assert caught.value.code == PARAMETER and lambdas.lookup("f", "live", REGION).version == "1"
+    do("lambda", "DeleteAlias", FunctionName="f", Name="live")
+    do("lambda", "DeleteFunction", FunctionName="f:1")
+    assert [v["Version"] for v in do("lambda", "ListVersionsByFunction", FunctionName="f")["Versions"]] == ["$LATEST"]
+    do("lambda", "DeleteFunction", FunctionName="f")
+    assert do("lambda", "ListFunctions")["Functions"] == []
 
 
 def test_settings_of_asynchronous_events(do: Do) -> None:

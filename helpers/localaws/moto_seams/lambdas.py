@@ -320,7 +320,30 @@ def install() -> None:
         self._arns[made.function_arn] = made
         return made
 
+    del_function = LambdaStorage.del_function
+
+    def del_unused(self: Any, name_or_arn: str, qualifier: str | None = None) -> None:
+        """https://docs.aws.amazon.com/lambda/latest/api/API_DeleteFunction.html"""
+        _, name, in_name = split(name_or_arn, self.region_name)
+        qualifier = qualifier or in_name
+        if qualifier == "$LATEST":
+            raise _refused("$LATEST version cannot be deleted without deleting the function.")
+        named = self.list_aliases(name) if qualifier else ()
+        if used := [alias.name for alias in named if qualifier == alias.function_version]:
+            text = f"Version {qualifier} of {name} is what an alias refers to: {', '.join(used)}."
+            raise AwsError("ResourceConflictException", text, 409)
+        del_function(self, name_or_arn, qualifier)
+
+    list_versions = LambdaStorage.list_versions_by_function
+
+    def list_versions_by_function(self: Any, name: str) -> Any:
+        """Of a function by its name or ARN, which must be there; moto takes a name, and tells of none otherwise."""
+        name = lookup(urllib.parse.unquote(name), None, self.region_name).name
+        return list_versions(self, name)
+
     setattr(LambdaStorage, "publish_version", publish_version)  # noqa: B010
+    setattr(LambdaStorage, "del_function", del_unused)  # noqa: B010
+    setattr(LambdaStorage, "list_versions_by_function", list_versions_by_function)  # noqa: B010
     add_statement = Policy.add_statement
 
     def add_new_statement(self: Any, raw: str, qualifier: str | None = None) -> Any:
