@@ -517,6 +517,34 @@ def test_a_split_leaves_the_records_in_the_parent() -> None:
     assert lab.read(kind="LATEST") == [], "a closed shard has a valid iterator still"
 
 
+def test_shards_are_found_by_when_they_were_open() -> None:
+    """API: API_ShardFilter.html"""
+    lab = Lab()
+    made = lab.now
+    lab.now += 3600
+    lab("SplitShard", ShardToSplit=SHARD(0), NewStartingHashKey="5")
+    split = lab.now
+    lab.now += 3600
+    lab("MergeShards", ShardToMerge=SHARD(1), AdjacentShardToMerge=SHARD(2))
+
+    def found(kind: str, **more: Any) -> list[int]:
+        pages = [lab("ListShards", ShardFilter={"Type": kind, **more}, MaxResults=1)]
+        while "NextToken" in pages[-1]:
+            pages.append(lab("ListShards", NextToken=pages[-1]["NextToken"], MaxResults=1))
+        return [int(shard["ShardId"][-12:]) for page in pages for shard in page["Shards"]]
+
+    assert found("AT_TRIM_HORIZON") == [0] and found("FROM_TRIM_HORIZON") == [0, 1, 2, 3]
+    assert found("AT_TIMESTAMP", Timestamp=made + 60) == [0] and found("AT_TIMESTAMP", Timestamp=split + 60) == [1, 2]
+    assert found("AT_TIMESTAMP", Timestamp=lab.now + 1) == found("AT_LATEST") == [3]
+    assert found("FROM_TIMESTAMP", Timestamp=split + 60) == [1, 2, 3]
+    assert found("FROM_TIMESTAMP", Timestamp=0) == [0, 1, 2, 3]
+    assert found("AFTER_SHARD_ID", ShardId=SHARD(1)) == [2, 3]
+    lab.now = split + 24 * 3600 + 60
+    assert found("AT_TRIM_HORIZON") == [1, 2]
+    for wrong in ({"Type": "AT_TIMESTAMP"}, {"Type": "AFTER_SHARD_ID"}, {"Type": "AT_LATEST", "Timestamp": 1}):
+        assert refused(lab, "ListShards", ShardFilter=wrong)[0] == "InvalidArgumentException"
+
+
 def test_a_closed_shard_is_read_to_its_end_before_its_children_are_named() -> None:
     lab = Lab()
     for n in range(3):

@@ -3,7 +3,8 @@
 It lives on the loop; moto's Kinesis is not used (it moves the records of a shard that is split, and knows no limits).
 Pages: https://docs.aws.amazon.com/kinesis/latest/APIReference/Welcome.html, and those in limits.py. A change of a
 stream is done when the call returns (AWS takes a while, and shows it in StreamStatus). A stream in ON_DEMAND mode has
-AWS's four shards to begin with and does not scale by itself. Calls are limited by shard, not by account. Refused:
+AWS's four shards to begin with and does not scale by itself. Calls are limited by shard, not by account; a stream may
+be resized and tagged as often as one likes (on AWS ten times a day, with 50 tags). Refused:
 enhanced fan-out, encryption, enhanced monitoring, resource policies, dry runs, warm throughput, records above 1 MiB.
 """
 
@@ -78,7 +79,7 @@ class Shard:
         self.base = 49 * 10**54 + int(now * 1_000_000) * 10**36 + number * 10**20
         self.records: list[Record] = []
         self.trimmed = 0
-        self.closed: float | None = None
+        self.opened, self.closed = now, None  # type: float, float | None
         self.news = asyncio.Event()  # set by a record that comes, and when the shard closes or its stream goes
         self.writes, self.reads = limits.WriteLimit(), limits.ReadLimit()
         self.iterators = limits.Bucket(limits.SHARD_READS_PER_SECOND)
@@ -267,18 +268,28 @@ class Kinesis:
         return {**answer, "NextToken": names[-1]} if more else answer
 
     def ListShards(self, p: Parameters, region: str) -> Parameters:
-        arn, after, kind = None, p.get("ExclusiveStartShardId", ""), p.get("ShardFilter", {}).get("Type", "")
+        """https://docs.aws.amazon.com/kinesis/latest/APIReference/API_ShardFilter.html"""
+        arn, after, wanted = None, p.get("ExclusiveStartShardId", ""), p.get("ShardFilter", {})
         if token := p.get("NextToken"):
-            arn, after, kind = (token.split("|") + ["", ""])[:3]
+            arn, after, kind, at = (token.split("|") + [""] * 3)[:4]
+            wanted = {"Type": kind, "Timestamp": float(at)} if re.fullmatch(r"\d+(\.\d+)?", at) else {"Type": kind}
             if {"StreamName", "StreamARN", "ExclusiveStartShardId"} & p.keys():
                 raise _invalid("NextToken and StreamName cannot be provided together.")
-        if kind not in ("", "AT_LATEST", "FROM_TRIM_HORIZON"):
-            raise _invalid(f"The local AWS does not filter shards by {kind}.")
-        stream = self.find({"StreamARN": arn} if arn else p, region)
+        kind, stream = wanted.get("Type", ""), self.find({"StreamARN": arn} if arn else p, region)
+        if kind == "AFTER_SHARD_ID":
+            after = max(after, wanted.get("ShardId", ""))
+        horizon = max(stream.created, self.clock() - stream.retention_hours * 3600)
+        at = horizon if kind == "AT_TRIM_HORIZON" else wanted.get("Timestamp")
+        for name, kinds in (("ShardId", "AFTER_SHARD_ID"), ("Timestamp", "AT_TIMESTAMP or FROM_TIMESTAMP")):
+            if not token and (name in wanted) != (kind in kinds.split()):
+                raise _invalid(f"{name} must be given with a ShardFilter of {kinds}, and with no other.")
         shards = [s for s in stream.shards.values() if s.id > after and not (kind == "AT_LATEST" and s.closed)]
+        if at is not None:
+            shards = [s for s in shards if not s.closed or s.closed >= max(at, horizon)]
+            shards = [s for s in shards if kind == "FROM_TIMESTAMP" or s.opened <= at]
         page = [s.describe() for s in shards[: min(p.get("MaxResults", 1000), 1000)]]
-        more = {"NextToken": f"{stream.arn}|{page[-1]['ShardId']}|{kind}"} if len(page) < len(shards) else {}
-        return {"Shards": page, **more}
+        told = f"{stream.arn}|{page[-1]['ShardId']}|{kind}|{'' if at is None else at}" if page else ""
+        return {"Shards": page, **({"NextToken": told} if len(page) < len(shards) else {})}
 
     def UpdateStreamMode(self, stream: Stream, p: Parameters) -> None:
         stream.mode = p["StreamModeDetails"]["StreamMode"]
