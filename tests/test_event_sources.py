@@ -1185,7 +1185,7 @@ def test_a_role_that_cannot_write_to_the_destination(target: str, action: str) -
         key = await lab.map()
         with pytest.raises(AwsError, match="does not have permissions"):
             await lab.sources.update(key, wanted, REGION)
-        assert lab.sources.get(key).config["DestinationConfig"] == {}
+        assert lab.sources.get(key).config["DestinationConfig"] == {"OnFailure": {}}
         await lab.sources.close()
 
     run(test())
