@@ -411,6 +411,38 @@ def test_what_would_not_hold_is_refused(
     assert caught.value.code == code and caught.value.status == 400
 
 
+# localstack/localstack tests/aws/services/apigateway/test_apigateway_api.snapshot.json, recorded against API Gateway;
+# https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateRole.html and .../STS/latest/APIReference/API_AssumeRole
+UNFIT = [
+    ("iam", "CreateRole", {"RoleName": "a b", "AssumeRolePolicyDocument": TRUST}, "ValidationError",
+     r"1 validation error detected: Value 'a b' at 'roleName' failed to satisfy constraint: Member must satisfy "
+     r"regular expression pattern: [\w+=,.@-]+"),
+    ("iam", "CreateRole", {"RoleName": "a" * 65, "AssumeRolePolicyDocument": TRUST}, "ValidationError",
+     "at 'roleName' failed to satisfy constraint: Member must have length less than or equal to 64"),
+    ("sts", "AssumeRole", {"RoleArn": f"arn:aws:iam::{ACCOUNT_ID}:role/r", "RoleSessionName": "für"}, "ValidationError",
+     r"Value 'für' at 'roleSessionName' failed to satisfy constraint: Member must satisfy regular expression pattern"),
+    ("apigateway", "PutIntegration", {"restApiId": "a", "resourceId": "r", "httpMethod": "GET", "type": "HTTPS_PROXY"},
+     "ValidationException", "1 validation error detected: Value 'HTTPS_PROXY' at 'putIntegrationInput.type' failed to "
+     "satisfy constraint: Member must satisfy enum value set: ["),
+    ("apigateway", "UpdateMethodResponse",
+     {"restApiId": "a", "resourceId": "r", "httpMethod": "GET", "statusCode": "wrong",
+      "patchOperations": [{"op": "add", "path": "/a"}, {"op": "wrong_op", "path": "/a"}]},
+     "ValidationException", "2 validation errors detected: Value 'wrong_op' at "
+     "'updateMethodResponseInput.patchOperations.2.member.op' failed to satisfy constraint: Member must satisfy enum "
+     "value set: [add, remove, replace, move, copy, test]; Value 'wrong' at 'statusCode' failed to satisfy constraint: "
+     r"Member must satisfy regular expression pattern: [1-5]\d\d"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("service", "operation", "parameters", "code", "words"), UNFIT)
+def test_texts_that_a_services_model_does_not_allow(
+    do: Do, service: str, operation: str, parameters: dict[str, Any], code: str, words: str
+) -> None:
+    with pytest.raises(AwsError) as caught:
+        do(service, operation, **parameters)
+    assert (caught.value.code, caught.value.status) == (code, 400) and words in caught.value.message
+
+
 def test_the_managed_policies_that_lessons_attach_can_be_evaluated(do: Do) -> None:
     do("iam", "CreateRole", RoleName="r", AssumeRolePolicyDocument=TRUST)
     for name in (

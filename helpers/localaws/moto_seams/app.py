@@ -17,6 +17,7 @@ from xml.parsers.expat import ExpatError
 import botocore.model
 import botocore.validate
 
+from .. import constraints
 from ..auth import Signed
 from ..protocols import SERVICES, Call, model
 from ..types import ACCOUNT_ID, AwsError, Request, Response
@@ -108,6 +109,7 @@ def load() -> Moto:
         return flask_app
 
     def answer(call: Call, parameters: dict[str, Any], request: Request, signed: Signed) -> Response:
+        constraints.check(call, parameters)
         refused.check(call, parameters, request)
         if check := _CHECKS.get(call.service):
             check(call, parameters)
