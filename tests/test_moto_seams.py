@@ -747,7 +747,8 @@ URI = f"arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/{FUNCTION}
 
 def method(do: Do, api_id: str, resource: str, **more: Any) -> None:
     where = {"restApiId": api_id, "resourceId": resource, "httpMethod": "POST"}
-    do("apigateway", "PutMethod", **where, authorizationType="NONE", **more)
+    declared = {"method.request.header.b": False} | more.pop("requestParameters", {})
+    do("apigateway", "PutMethod", **where, authorizationType="NONE", requestParameters=declared, **more)
     do(
         "apigateway",
         "PutMethodResponse",
@@ -815,7 +816,7 @@ def test_an_api_is_frozen_as_it_stands(do: Do) -> None:
     made = frozen.resources[1].methods["POST"]
     assert (made.api_key_required, made.authorization) == (True, "NONE")
     assert (made.validate_body, made.validate_parameters, made.models) == (True, False, {"application/json": schema})
-    assert made.request_parameters == {"method.request.querystring.q": True}
+    assert made.request_parameters == {"method.request.querystring.q": True, "method.request.header.b": False}
     assert made.responses["200"].keys() == {"method.response.header.X"}
     wired = made.integration
     assert wired is not None and wired.kind == "AWS" and wired.timeout_ms == 5000 and wired.passthrough == "NEVER"
@@ -829,6 +830,110 @@ def test_an_api_is_frozen_as_it_stands(do: Do) -> None:
     assert (str(told["statusCode"]), told["responseParameters"]) == ("418", {"gatewayresponse.header.A": "'b'"})
     do("apigateway", "DeleteMethod", restApiId=api_id, resourceId=resource, httpMethod="POST")
     assert "POST" in frozen.resources[1].methods and "POST" not in apis.snapshot(api_id, REGION).resources[1].methods
+
+
+# Words from localstack/localstack tests/aws/services/apigateway/test_apigateway_api.snapshot.json, recorded against API
+# Gateway, where no other page is named.
+MAPPING = "Invalid mapping expression specified: Validation Result: warnings : [], errors : "
+MODEL = {"name": "Row", "contentType": "application/json", "schema": "{}"}
+REFUSED_PARTS = [
+    ("CreateResource", {"parentId": "{root}", "pathPart": "hello"}, "ConflictException",
+     "Another resource with the same parent already has this name: hello"),
+    ("CreateResource", {"parentId": "{root}", "pathPart": "{name}"}, "BadRequestException",
+     "A sibling ({proxy+}) of this resource already has a variable path part -- only one is allowed"),
+    ("CreateResource", {"parentId": "{proxy}", "pathPart": "x"}, "BadRequestException",
+     "Cannot create a child of a resource with a greedy path variable: {proxy+}"),
+    ("CreateResource", {"parentId": "none", "pathPart": "x"}, "NotFoundException",
+     "Invalid Resource identifier specified"),
+    ("PutMethod", {"httpMethod": "FETCH"}, "BadRequestException",
+     "Invalid HttpMethod specified. Valid options are GET,PUT,POST,DELETE,PATCH,OPTIONS,HEAD,ANY"),
+    # https://github.com/aws/aws-cli/issues/3992
+    ("PutMethod", {"httpMethod": "POST"}, "ConflictException", "Method already exists for this resource"),
+    ("PutMethod", {"authorizationType": "CUSTOM"}, "BadRequestException",
+     "Invalid authorizer ID specified. Setting the authorization type to CUSTOM or COGNITO_USER_POOLS requires a valid "
+     "authorizer."),
+    ("PutMethod", {"authorizationType": "none"}, "BadRequestException", "Invalid value for authorizationType: none."),
+    ("PutMethod", {"requestValidatorId": "v"}, "BadRequestException",
+     "Invalid Request Validator identifier specified"),
+    ("PutMethod", {"requestModels": {"application/json": "Pet"}}, "BadRequestException",
+     "Invalid model identifier specified: Pet"),
+    ("PutMethod", {"requestParameters": {"method.request.query.q": True}}, "BadRequestException",
+     MAPPING + "[Invalid mapping expression specified: method.request.query.q]"),
+    ("PutMethod", {"requestParameters": {"method.request.header.q": True, "method.request.querystring.q": True}},
+     "BadRequestException", "Parameter names must be unique across querystring, header and path"),
+    ("PutMethodResponse", {"statusCode": "200"}, "ConflictException", "Response already exists for this resource"),
+    ("PutMethodResponse", {"statusCode": "201", "responseModels": {"application/json": "Pet"}}, "BadRequestException",
+     "Invalid model identifier specified: Pet"),
+    ("PutIntegration", {"type": "MOCK", "timeoutInMillis": 30_000}, "BadRequestException",
+     "Timeout should be between 50 ms and 29000 ms"),
+    ("PutIntegration", {"type": "MOCK", "passthroughBehavior": "ALWAYS"}, "BadRequestException",
+     "Invalid value for passthroughBehavior"),
+    # https://github.com/aws/aws-cdk/issues/17318
+    ("PutIntegration", {"type": "MOCK", "requestParameters": {"integration.request.path.a": "method.request.path.a"}},
+     "BadRequestException", MAPPING + "[Invalid mapping expression parameter specified: method.request.path.a]"),
+    # https://github.com/hashicorp/terraform/pull/5893 and https://github.com/amazon-archives/aws-apigateway-importer/issues/121
+    ("PutIntegrationResponse", {"statusCode": "400", "selectionPattern": ".*x.*"}, "ConflictException",
+     "Integration response with selection pattern .*x.* already exists"),
+    ("PutIntegrationResponse", {"statusCode": "400", "responseParameters": {"method.response.header.X": "'1'"}},
+     "BadRequestException", MAPPING + "[No method response exists for method.]"),
+    ("GetMethodResponse", {"statusCode": "418"}, "NotFoundException", "Invalid Response status code specified"),
+    ("DeleteIntegrationResponse", {"statusCode": "418"}, "NotFoundException", "Invalid Response status code specified"),
+    ("DeleteMethod", {"httpMethod": "PUT"}, "NotFoundException", "Invalid Method identifier specified"),
+    ("CreateModel", MODEL, "ConflictException", "Model name already exists for this REST API"),
+    ("CreateModel", MODEL | {"name": "Empty"}, "ConflictException", "Model name already exists for this REST API"),
+    ("CreateModel", MODEL | {"name": "a-b"}, "BadRequestException", "Model name must be alphanumeric"),
+    ("CreateModel", MODEL | {"name": "B", "schema": "{"}, "BadRequestException", "Invalid model schema specified"),
+    ("CreateModel", {"name": "B", "contentType": "application/json"}, "BadRequestException",
+     "Model schema must have at least 1 property or array items defined"),
+    # https://github.com/klothoplatform/klotho/issues/235 and https://github.com/aws/chalice/pull/1839
+    ("CreateDeployment", {"stageName": "$default"}, "BadRequestException", "Stage name only allows a-zA-Z0-9_"),
+    ("CreateStage", {"stageName": "Q", "deploymentId": "none"}, "BadRequestException",
+     "Deployment id does not exist"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("operation", "parameters", "code", "words"), REFUSED_PARTS)
+def test_parts_of_an_api_that_do_not_fit_are_refused(
+    do: Do, operation: str, parameters: dict[str, Any], code: str, words: str
+) -> None:
+    api_id, resource = api(do)
+    method(do, api_id, resource)
+    do("apigateway", "CreateModel", restApiId=api_id, **MODEL)
+    root = next(r["id"] for r in do("apigateway", "GetResources", restApiId=api_id)["items"] if r["path"] == "/")
+    proxy = do("apigateway", "CreateResource", restApiId=api_id, parentId=root, pathPart="{proxy+}")["id"]
+    before = apis.snapshot(api_id, REGION)
+    given_ = {k: {"{root}": root, "{proxy}": proxy}.get(str(v), v) for k, v in parameters.items()}
+    if operation.endswith(("Method", "Response", "Integration")):
+        verb = "GET" if operation == "PutMethod" else "POST"
+        given_ = {"resourceId": resource, "httpMethod": verb} | given_
+    if operation == "PutMethod":
+        given_ = {"authorizationType": "NONE"} | given_
+    with pytest.raises(AwsError) as caught:
+        do("apigateway", operation, restApiId=api_id, **given_)
+    status = {"ConflictException": 409, "NotFoundException": 404}.get(code, 400)
+    assert (caught.value.code, caught.value.status) == (code, status) and words in caught.value.message
+    assert apis.snapshot(api_id, REGION).resources == before.resources
+
+
+def test_an_integration_response_may_come_before_its_method_response(do: Do) -> None:
+    """Recorded as TestApigatewayIntegrationResponse::test_lifecycle_integration_response; it fails when it is used:
+    .../developerguide/handle-errors-in-lambda-integration.html (see the gateway's tests)."""
+    api_id, resource = api(do)
+    method(do, api_id, resource)
+    where = {"restApiId": api_id, "resourceId": resource, "httpMethod": "POST"}
+    assert do("apigateway", "PutIntegrationResponse", **where, statusCode="404")["statusCode"] == "404"
+
+
+def test_a_deployment_needs_an_integration_for_every_method(do: Do) -> None:
+    """https://github.com/serverless/serverless/issues/993: one that is broken blocks the whole API."""
+    api_id, resource = api(do)
+    method(do, api_id, resource)
+    where = {"restApiId": api_id, "resourceId": resource, "httpMethod": "GET"}
+    do("apigateway", "PutMethod", **where, authorizationType="NONE")
+    with pytest.raises(AwsError, match="BadRequestException: No integration defined for method"):
+        do("apigateway", "CreateDeployment", restApiId=api_id, stageName="P")
+    do("apigateway", "DeleteMethod", **where)
+    do("apigateway", "CreateDeployment", restApiId=api_id, stageName="blue-green_1")
 
 
 def test_methods_and_integrations_are_updated_by_patches(do: Do) -> None:
@@ -853,11 +958,11 @@ def test_methods_and_integrations_are_updated_by_patches(do: Do) -> None:
         f"replace /requestValidatorId {validator}", "add /requestParameters/method.request.querystring.q true",
         "add /requestModels/application~1json Empty", "replace /operationName say",
     )  # fmt: skip
-    assert changed["apiKeyRequired"] is True and changed["requestParameters"] == {"method.request.querystring.q": True}
+    assert changed["apiKeyRequired"] is True and changed["requestParameters"]["method.request.querystring.q"] is True
     assert changed["requestModels"] == {"application/json": "Empty"} and changed["operationName"] == "say"
     assert changed["methodIntegration"]["integrationResponses"]["200"]["selectionPattern"] == ".*x.*"
     changed = patch("Method", "replace /requestParameters/method.request.querystring.q false")
-    assert changed["requestParameters"] == {"method.request.querystring.q": False}
+    assert changed["requestParameters"]["method.request.querystring.q"] is False
     assert not patch("Method", "remove /requestModels/application~1json").get("requestModels")
     answer = {"statusCode": "200"}
     changed = patch(
@@ -885,7 +990,7 @@ def test_methods_and_integrations_are_updated_by_patches(do: Do) -> None:
 
     now = apis.snapshot(api_id, REGION).resources[1].methods["POST"]
     assert now.api_key_required and now.authorization == "AWS_IAM" and now.validate_body
-    assert now.request_parameters == {"method.request.querystring.q": False} and now.integration
+    assert not any(now.request_parameters.values()) and now.integration
     assert now.integration.function_arn == FUNCTION[:-1] + "g" and now.integration.timeout_ms == 7000
     assert now.integration.responses["200"].templates == {"application/json": "u"}
     before = frozen.resources[1].methods["POST"]  # and a deployment keeps what it was made of

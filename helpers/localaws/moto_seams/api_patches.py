@@ -107,6 +107,9 @@ def declared(method: Any, status: str, names: Iterable[str]) -> None:
     unknown = [name for name in names if name not in known]
     if unknown:
         errors = ", ".join(f"Invalid mapping expression parameter specified: {name}" for name in unknown)
+        errors = (
+            errors if response else "No method response exists for method."
+        )  # as aws-apigateway-importer#121 has it
         raise _bad(f"Invalid mapping expression specified: Validation Result: warnings : [], errors : [{errors}]")
 
 
@@ -140,7 +143,7 @@ def _patched(operation: str, held: dict[str, Any], patches: list[dict[str, Any]]
             text = these if allowed else "Please choose supported operations"
             raise _bad(f"Invalid patch path  '{path}' specified for op '{op}'. {text}")
         if op != "remove":
-            value = _value(operation, member, value)
+            value = checked(operation, member, value)
         name = name.replace("~1", "/").replace("~0", "~")
         now = new.get(member, held.get(member))
         if wanted not in ("/authorizationScopes", "/cacheKeyParameters/{}"):
@@ -160,7 +163,8 @@ def _member(members: dict[str, Any], op: str, name: str, value: Any) -> dict[str
     return members
 
 
-def _value(operation: str, member: str, value: Any) -> Any:
+def checked(operation: str, member: str, value: Any) -> Any:
+    """A member's new value; raises AwsError BadRequestException for one that it cannot have."""
     if value is not None and not isinstance(value, str):
         raise _bad("Invalid request input")
     if not value and member in _EMPTIED:

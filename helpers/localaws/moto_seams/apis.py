@@ -19,6 +19,7 @@ from ..types import (
     UsagePlan,
 )
 
+_DRAFT = "http://json-schema.org/draft-04/schema#"
 _FUNCTION = re.compile(r":path/2015-03-31/functions/(.+)/invocations$")
 
 
@@ -29,7 +30,7 @@ def _backend(region: str) -> Any:
 
 
 def install() -> None:
-    """Puts right three of moto's answers.
+    """Puts right four of moto's answers.
 
     A deployment to a stage that exists changes what it serves and nothing else; moto makes the stage anew.
     https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-deployments.html
@@ -37,12 +38,14 @@ def install() -> None:
     https://docs.aws.amazon.com/apigateway/latest/api/API_CreateRestApi.html
     A resource is deleted with all below it; moto leaves the children, and then fails to list any resource.
     https://docs.aws.amazon.com/apigateway/latest/api/API_DeleteResource.html
+    An API has two models from the start.
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/models-mappings-models.html
     """
     from moto.apigateway.models import APIGatewayBackend, RestAPI
     from moto.apigateway.responses import APIGatewayResponse
 
     original, made = RestAPI.create_deployment, APIGatewayResponse.create_rest_api
-    deleted = APIGatewayBackend.delete_resource
+    deleted, new = APIGatewayBackend.delete_resource, APIGatewayBackend.create_rest_api
 
     def create_deployment(self: Any, name: str, description: str, stage_variables: Any = None) -> Any:
         stage = self.stages.get(name)
@@ -61,6 +64,14 @@ def install() -> None:
             body = json.dumps(api.to_dict())
         return status, headers, body
 
+    def create_api(self: Any, *args: Any, **named: Any) -> Any:
+        api = new(self, *args, **named)
+        for name, properties in (("Empty", {}), ("Error", {"properties": {"message": {"type": "string"}}})):
+            schema = {"$schema": _DRAFT, "title": f"{name} Schema", "type": "object", **properties}
+            text = f"This is a default {name.lower()} schema model"
+            api.add_model(name, text, json.dumps(schema), "application/json")
+        return api
+
     def delete_resource(self: Any, function_id: str, resource_id: str) -> Any:
         resource = deleted(self, function_id, resource_id)
         resources = self.get_rest_api(function_id).resources
@@ -68,6 +79,7 @@ def install() -> None:
             delete_resource(self, function_id, below)
         return resource
 
+    setattr(APIGatewayBackend, "create_rest_api", create_api)  # noqa: B010
     setattr(APIGatewayBackend, "delete_resource", delete_resource)  # noqa: B010
     setattr(APIGatewayResponse, "create_rest_api", create_rest_api)  # noqa: B010
     setattr(RestAPI, "create_deployment", create_deployment)  # noqa: B010
@@ -81,6 +93,12 @@ def find(api_id: str) -> str | None:
         if api_id in backend.apis:
             return str(region)
     return None
+
+
+def rest_api(api_id: str) -> Any:
+    """moto's API; None when there is none."""
+    region = find(api_id)
+    return _backend(region).apis[api_id] if region else None
 
 
 def _integration(stored: Any) -> Integration | None:

@@ -24,6 +24,7 @@ from ..types import ACCOUNT_ID, AwsError, Request, Response
 from . import (
     alarms,
     api_patches,
+    api_rules,
     apis,
     dynamodb,
     dynamodb_capacity,
@@ -46,7 +47,7 @@ os.environ["MOTO_LAMBDA_CONCURRENCY_QUOTA"] = "1000"
 
 _LOG = logging.getLogger("localaws")
 Moto = Callable[[Call, dict[str, Any], Request, Signed], Response]
-_CHECKS = {"iam": identities.check, "sts": identities.check, "dynamodb": dynamodb.check}
+_CHECKS = {"apigateway": api_rules.check, "iam": identities.check, "sts": identities.check, "dynamodb": dynamodb.check}
 
 
 @lru_cache
