@@ -1025,7 +1025,10 @@ def test_a_stage_with_its_keys_and_plans(do: Do) -> None:
     plan = do("apigateway", "CreateUsagePlan", name="p", apiStages=[{"apiId": api_id, "stage": "P"}],
               throttle={"rateLimit": 2.5, "burstLimit": 4}, quota={"limit": 100, "period": "DAY"})["id"]  # fmt: skip
     do("apigateway", "CreateUsagePlanKey", usagePlanId=plan, keyId=key["id"], keyType="API_KEY")
-    do("apigateway", "CreateUsagePlan", name="other", apiStages=[{"apiId": "x", "stage": "P"}])
+    other, unlike = api(do)
+    method(do, other, unlike)
+    do("apigateway", "CreateDeployment", restApiId=other, stageName="P")
+    do("apigateway", "CreateUsagePlan", name="other", apiStages=[{"apiId": other, "stage": "P"}])
     frozen = apis.snapshot(api_id, REGION)
     stage = apis.stage(api_id, REGION, "P", {made: frozen})
     assert stage is not None and stage.api is frozen and stage.deployment_id == made and stage.variables == {"a": "b"}
@@ -1043,7 +1046,7 @@ def test_a_deployment_to_a_stage_that_exists_keeps_the_stages_settings(do: Do) -
     method(do, api_id, resource)
     first = do("apigateway", "CreateDeployment", restApiId=api_id, stageName="P", variables={"a": "b"})["id"]
     patch = [
-        {"op": "replace", "path": "/*/*/throttling/rateLimit", "value": "5"},
+        {"op": "replace", "path": "/*/*/metrics/enabled", "value": "true"},
         {"op": "replace", "path": "/description", "value": "mine"},
     ]
     do("apigateway", "UpdateStage", restApiId=api_id, stageName="P", patchOperations=patch)
@@ -1051,7 +1054,7 @@ def test_a_deployment_to_a_stage_that_exists_keeps_the_stages_settings(do: Do) -
     stage = do("apigateway", "GetStage", restApiId=api_id, stageName="P")
     assert first != second == stage["deploymentId"]
     assert (stage["variables"], stage["description"]) == ({"a": "b"}, "mine")
-    assert stage["methodSettings"]["*/*"]["throttlingRateLimit"] == 5
+    assert stage["methodSettings"]["*/*"]["metricsEnabled"] is True
     do("apigateway", "CreateDeployment", restApiId=api_id, stageName="P", variables={"c": "d"})
     assert do("apigateway", "GetStage", restApiId=api_id, stageName="P")["variables"] == {"c": "d"}
     do("apigateway", "CreateDeployment", restApiId=api_id, stageName="Q")
@@ -1059,6 +1062,73 @@ def test_a_deployment_to_a_stage_that_exists_keeps_the_stages_settings(do: Do) -
 
 
 # stores
+
+
+NOT_DONE = [
+    ("CreateRestApi", {"name": "b", "policy": "{}"}, "resource policies"),
+    ("CreateRestApi", {"name": "b", "disableExecuteApiEndpoint": True}, "domain names"),
+    ("CreateRestApi", {"name": "b", "apiKeySource": "AUTHORIZER"}, "authorizers"),
+    ("CreateRestApi", {"name": "b", "endpointConfiguration": {"types": ["PRIVATE"]}}, "private APIs"),
+    ("CreateDeployment", {"restApiId": "{api}", "stageName": "P", "canarySettings": {"percentTraffic": 1.0}}, "canary"),
+    ("CreateDeployment", {"restApiId": "{api}", "stageName": "P", "cacheClusterEnabled": True}, "caches"),
+    ("PutIntegration", {"type": "MOCK", "contentHandling": "CONVERT_TO_TEXT"}, "conversions of content"),
+    ("PutIntegration", {"type": "MOCK", "credentials": "arn:aws:iam::123456789012:role/r"}, "by a role"),
+    ("PutIntegration", {"type": "MOCK", "responseTransferMode": "STREAM"}, "streamed answers"),
+    ("UpdateIntegration", {"path": "/credentials"}, "credentials"),
+    ("UpdateRestApi", {"path": "/policy"}, "Invalid patch path /policy"),
+    ("UpdateRestApi", {"path": "/minimumCompressionSize"}, "Invalid patch path"),
+    ("UpdateStage", {"stageName": "P", "path": "/*/*/throttling/rateLimit"}, "Invalid patch path"),
+    ("UpdateStage", {"stageName": "P", "path": "/~1hello/POST/caching/enabled"}, "Invalid patch path"),
+    ("UpdateStage", {"stageName": "P", "path": "/deploymentId"}, "Deployment id does not exist"),
+    ("UpdateUsagePlan", {"usagePlanId": "p", "path": "/apiStages/a:P/throttle/~1hello~1POST/rateLimit"}, "patch path"),
+    ("CreateUsagePlan", {"name": "p", "quota": {"limit": 2, "offset": 1, "period": "DAY"}}, "offset"),
+    ("CreateUsagePlan", {"name": "p", "apiStages": [{"apiId": "{api}", "stage": "Q"}]}, "API Stage not found: {api}:Q"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("operation", "parameters", "words"), NOT_DONE)
+def test_what_an_api_would_not_do_here_is_refused(
+    do: Do, operation: str, parameters: dict[str, Any], words: str
+) -> None:
+    """https://docs.aws.amazon.com/apigateway/latest/api/API_CreateRestApi.html and the other calls' pages: each
+    of these changes what an API answers, and would otherwise only be stored."""
+    api_id, resource = api(do)
+    method(do, api_id, resource)
+    do("apigateway", "CreateDeployment", restApiId=api_id, stageName="P")
+    given_ = json.loads(json.dumps(parameters).replace("{api}", api_id))
+    if operation in ("PutIntegration", "UpdateIntegration"):
+        given_ |= {"resourceId": resource, "httpMethod": "POST"}
+    if "path" in given_:
+        given_["patchOperations"] = [{"op": "replace", "path": given_.pop("path"), "value": "1"}]
+    if operation not in ("CreateRestApi", "CreateUsagePlan", "UpdateUsagePlan"):
+        given_["restApiId"] = api_id
+    with pytest.raises(AwsError) as caught:
+        do("apigateway", operation, **given_)
+    assert caught.value.status in (400, 404) and words.replace("{api}", api_id) in caught.value.message
+
+
+def test_binary_media_types_are_patched_by_their_paths(do: Do) -> None:
+    """https://docs.aws.amazon.com/apigateway/latest/api/patch-operations.html; as recorded in localstack/localstack
+    TestApiGatewayApiRestApi::test_update_rest_api_operation_add_remove"""
+    api_id, _ = api(do)
+
+    def patch(op: str, name: str, **value: str) -> tuple[str, ...]:
+        path = f"/binaryMediaTypes/{name.replace('/', '~1')}"
+        do("apigateway", "UpdateRestApi", restApiId=api_id, patchOperations=[{"op": op, "path": path, **value}])
+        return apis.snapshot(api_id, REGION).binary_media_types
+
+    assert patch("add", "image/jpeg") == ("image/png", "image/jpeg")
+    assert patch("replace", "image/png", value="image/gif") == ("image/jpeg", "image/gif")
+    assert patch("remove", "image/gif") == ("image/jpeg",)
+    with pytest.raises(AwsError, match="NotFoundException"):
+        patch("remove", "*/*")
+
+
+def test_a_plans_rate_may_be_a_fraction(do: Do) -> None:
+    """https://docs.aws.amazon.com/apigateway/latest/api/API_ThrottleSettings.html: rateLimit is a double"""
+    plan = do("apigateway", "CreateUsagePlan", name="p")["id"]
+    patch = [{"op": "replace", "path": "/throttle/rateLimit", "value": "0.5"}]
+    assert do("apigateway", "UpdateUsagePlan", usagePlanId=plan, patchOperations=patch)["throttle"]["rateLimit"] == 0.5
 
 
 def test_logs_are_written_in_order(do: Do) -> None:

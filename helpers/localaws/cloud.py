@@ -44,7 +44,10 @@ REFUSED = {
         "CreateFunctionUrlConfig", "PublishLayerVersion", "InvokeAsync", "InvokeWithResponseStream",
         "CreateCodeSigningConfig", "PutProvisionedConcurrencyConfig",
     },
-    "apigateway": {"CreateAuthorizer", "CreateVpcLink", "CreateDomainName", "TestInvokeMethod", "TestInvokeAuthorizer"},
+    "apigateway": {
+        "CreateAuthorizer", "CreateVpcLink", "CreateDomainName", "TestInvokeMethod", "TestInvokeAuthorizer",
+        "ImportRestApi", "PutRestApi",  # moto would leave a definition's API keys, models and validators out
+    },
     "dynamodb": {
         "CreateGlobalTable", "ExportTableToPointInTime", "EnableKinesisStreamingDestination", "ExecuteStatement",
         "BatchExecuteStatement", "ExecuteTransaction", "PutResourcePolicy",

@@ -7,9 +7,10 @@ set-up-lambda-proxy-integrations, how-to-mock-integration, api-gateway-known-iss
 
 What the lab does not have is answered like a faulty configuration, 500 {"message": "Internal server error"},
 and the log says why: HTTP, HTTP_PROXY and VPC link integrations, AWS services other than Lambda, authorizers
-(Lambda, Cognito), asynchronous invocation (X-Amz-Invocation-Type: 'Event'). Not looked at: caching, client
-certificates, WAF, throttling by stage or method, compression, `contentHandling`, streaming. Mapped request
-parameters go to Lambda's own API, where none but the invocation type would change what is seen here.
+(Lambda, Cognito), asynchronous invocation (X-Amz-Invocation-Type: 'Event'). Resource policies, caching, canaries,
+throttling by stage or method, compression, `contentHandling` and `credentials` are refused by the calls that ask for
+them (moto_seams/api_rules.py). Not looked at: client certificates, WAF, streaming, logs and metrics of a stage. Mapped
+request parameters go to Lambda's own API, where none but the invocation type would change what is seen here.
 """
 
 from __future__ import annotations

@@ -169,6 +169,8 @@ def checked(operation: str, member: str, value: Any) -> Any:
         raise _bad("Invalid request input")
     if not value and member in _EMPTIED:
         return None
+    if member in ("contentHandling", "credentials"):  # as `api_rules` refuses them in an integration that is put
+        raise _bad(f"The local AWS does not do what {member} asks for.")
     if (operation, member) in _BOOLEANS:
         if str(value).lower() not in ("true", "false"):
             raise _bad(f"Invalid boolean value {value or ''}. Must be true or false")

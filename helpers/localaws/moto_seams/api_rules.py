@@ -1,4 +1,4 @@
-"""What API Gateway asks of an API's parts, and moto does not; and what of an API this AWS would only store.
+"""What API Gateway asks of an API's parts, and moto does not; what of an API moto would only store is refused.
 
 The words are AWS's, from localstack/localstack tests/aws/services/apigateway/test_apigateway_api.snapshot.json, which
 was recorded against API Gateway. Where they come from elsewhere, the rule says so.
@@ -18,11 +18,45 @@ from . import api_patches, apis
 _VERBS = ("GET", "PUT", "POST", "DELETE", "PATCH", "OPTIONS", "HEAD", "ANY")
 _PARAMETER = re.compile(r"method\.request\.(?:querystring|path|header)\.[\w.$-]+")
 _HEADER = re.compile(r"method\.response\.header\.[\w.$-]+")
+# What would change an API's answers, and is not done here: for each call what may not be asked for.
+_UNDONE: dict[str, dict[str, str]] = {
+    "CreateRestApi": {
+        "policy": "resource policies of an API", "cloneFrom": "copies of an API",
+        "minimumCompressionSize": "compression of answers",
+        "disableExecuteApiEndpoint": "domain names, and so an API only has the address that this would disable",
+    },
+    "CreateStage": {"cacheClusterEnabled": "caches", "canarySettings": "canary releases"},
+    "CreateDeployment": {"cacheClusterEnabled": "caches", "canarySettings": "canary releases"},
+    "PutIntegration": {
+        "contentHandling": "conversions of content",
+        "credentials": "integrations by a role: a function's own policy lets an API in",
+    },
+    "PutIntegrationResponse": {"contentHandling": "conversions of content"},
+}  # fmt: skip
+_SETTING = r"/.+/(?:\*|[A-Z]+)/(?:metrics/enabled|logging/(?:loglevel|dataTrace))"
+# The paths that an update may change; what is not here would only be stored.
+_PATHS = {
+    "UpdateRestApi": r"/(?:name|description|binaryMediaTypes/.+|endpointConfiguration/types/(?:EDGE|REGIONAL))",
+    "UpdateStage": rf"/(?:description|deploymentId|tracingEnabled|variables/.+|accessLogSettings(?:/.+)?)|{_SETTING}",
+    "UpdateUsagePlan": r"/(?:name|description|productCode|apiStages|quota(?:/(?:limit|period))?"
+    r"|throttle(?:/(?:rate|burst)Limit)?)",
+}
 _MAPPING = "Invalid mapping expression specified: Validation Result: warnings : [], errors : "
 
 
 def check(call: Call, parameters: dict[str, Any]) -> None:
     """Raises AwsError for what must not reach moto."""
+    for member, what in _UNDONE.get(call.operation, {}).items():
+        if parameters.get(member) not in (None, False):
+            raise _absent(what)
+    if form := _PATHS.get(call.operation):
+        for path in [str(patch.get("path")) for patch in parameters.get("patchOperations") or ()]:
+            if not re.fullmatch(form, path):
+                raise _bad(f"Invalid patch path {path}: not one of AWS's, or not of those that the local AWS has")
+    if call.operation == "CreateRestApi":
+        _create_rest_api(parameters)
+    if call.operation == "CreateUsagePlan":
+        _create_usage_plan(parameters)
     rule, api = _RULES.get(call.operation), apis.rest_api(call.uri.get("restapi_id", ""))
     if rule and api:  # moto finds that there is no such API
         rule(api, call.uri, parameters)
@@ -30,6 +64,10 @@ def check(call: Call, parameters: dict[str, Any]) -> None:
 
 def _bad(message: str) -> AwsError:
     return AwsError("BadRequestException", message)
+
+
+def _absent(what: str) -> AwsError:
+    return _bad(f"The local AWS has no {what}.")
 
 
 def _missing(what: str) -> AwsError:
@@ -63,6 +101,28 @@ def _names(form: re.Pattern[str], names: Iterable[str]) -> None:
     for name in names:
         if not form.fullmatch(name):
             raise _bad(f"{_MAPPING}[Invalid mapping expression specified: {name}]")
+
+
+def _create_rest_api(given: dict[str, Any]) -> None:
+    if given.get("description") == "":
+        raise _bad("Description cannot be an empty string")
+    if given.get("apiKeySource") == "AUTHORIZER":
+        raise _absent("authorizers, and so API keys come in the header")
+    if "PRIVATE" in ((given.get("endpointConfiguration") or {}).get("types") or ()):
+        raise _absent("private APIs")
+
+
+def _create_usage_plan(given: dict[str, Any]) -> None:
+    """A stage that is not there: https://github.com/serverless/serverless/issues/2831"""
+    if (given.get("quota") or {}).get("offset"):
+        raise _absent("offset of a quota")
+    for stage in given.get("apiStages") or ():
+        api = apis.rest_api(str(stage.get("apiId")))
+        if not api or stage.get("stage") not in api.stages:
+            text = f"API Stage not found: {stage.get('apiId')}:{stage.get('stage')}"
+            raise AwsError("NotFoundException", text, 404)
+        if stage.get("throttle"):
+            raise _absent("throttling by method")
 
 
 def _create_resource(api: Any, uri: dict[str, str], given: dict[str, Any]) -> None:
@@ -113,6 +173,8 @@ def _put_method_response(api: Any, uri: dict[str, str], given: dict[str, Any]) -
 def _put_integration(api: Any, uri: dict[str, str], given: dict[str, Any]) -> None:
     """What a mapping names must be a parameter of the method: .../developerguide/request-response-data-mappings.html"""
     method = _method(api, uri)
+    if given.get("responseTransferMode") == "STREAM":
+        raise _absent("streamed answers")
     for member in ("passthroughBehavior", "timeoutInMillis"):
         if given.get(member) is not None:
             api_patches.checked("UpdateIntegration", member, str(given[member]))
@@ -174,6 +236,12 @@ def _deploy(api: Any, uri: dict[str, str], given: dict[str, Any]) -> None:
         raise _bad("Stage name only allows a-zA-Z0-9_")
 
 
+def _update_stage(api: Any, uri: dict[str, str], given: dict[str, Any]) -> None:
+    for patch in given.get("patchOperations") or ():
+        if patch.get("path") == "/deploymentId" and patch.get("value") not in api.deployments:
+            raise _bad("Deployment id does not exist")
+
+
 def _create_stage(api: Any, uri: dict[str, str], given: dict[str, Any]) -> None:
     if given.get("deploymentId") not in api.deployments:
         raise _bad("Deployment id does not exist")
@@ -190,6 +258,7 @@ _RULES: dict[str, Callable[[Any, dict[str, str], dict[str, Any]], None]] = {
     "CreateModel": _create_model,
     "CreateResource": _create_resource,
     "CreateStage": _create_stage,
+    "UpdateStage": _update_stage,
     "PutIntegration": _put_integration,
     "PutIntegrationResponse": _put_integration_response,
     "PutMethod": _put_method,

@@ -11,6 +11,7 @@ from ..types import (
     ACCOUNT_ID,
     ApiKey,
     ApiSnapshot,
+    AwsError,
     Integration,
     IntegrationResponse,
     Method,
@@ -30,7 +31,7 @@ def _backend(region: str) -> Any:
 
 
 def install() -> None:
-    """Puts right four of moto's answers.
+    """Puts right six of moto's answers.
 
     A deployment to a stage that exists changes what it serves and nothing else; moto makes the stage anew.
     https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-deployments.html
@@ -40,8 +41,11 @@ def install() -> None:
     https://docs.aws.amazon.com/apigateway/latest/api/API_DeleteResource.html
     An API has two models from the start.
     https://docs.aws.amazon.com/apigateway/latest/developerguide/models-mappings-models.html
+    A patch names a binary media type in its path, and a plan's rate need not be an integer; moto reads the type from
+    the value, which is not given, and cannot read such a rate.
+    https://docs.aws.amazon.com/apigateway/latest/api/patch-operations.html
     """
-    from moto.apigateway.models import APIGatewayBackend, RestAPI
+    from moto.apigateway.models import APIGatewayBackend, RestAPI, UsagePlan
     from moto.apigateway.responses import APIGatewayResponse
 
     original, made = RestAPI.create_deployment, APIGatewayResponse.create_rest_api
@@ -79,6 +83,29 @@ def install() -> None:
             delete_resource(self, function_id, below)
         return resource
 
+    patched, planned = RestAPI.apply_patch_operations, UsagePlan.apply_patch_operations
+
+    def patch_api(self: Any, patches: list[dict[str, Any]]) -> None:
+        types = list(self.binaryMediaTypes)
+        for patch in patches:
+            if not patch["path"].startswith("/binaryMediaTypes/"):
+                continue
+            name = patch["path"].removeprefix("/binaryMediaTypes/").replace("~1", "/").replace("~0", "~")
+            if patch["op"] != "add" and name not in types:
+                raise AwsError("NotFoundException", "Invalid binary media type specified", 404)
+            types = [known for known in types if known != name]
+            if patch["op"] != "remove":
+                types.append(patch.get("value") or name if patch["op"] == "replace" else name)
+        patched(self, [p for p in patches if not p["path"].startswith("/binaryMediaTypes/")])
+        self.binaryMediaTypes = types
+
+    def patch_plan(self: Any, patches: list[dict[str, Any]]) -> None:
+        planned(self, [p for p in patches if p["path"] != "/throttle/rateLimit"])
+        for patch in [p for p in patches if p["path"] == "/throttle/rateLimit"]:
+            self.throttle["rateLimit"] = float(patch["value"])
+
+    setattr(RestAPI, "apply_patch_operations", patch_api)  # noqa: B010
+    setattr(UsagePlan, "apply_patch_operations", patch_plan)  # noqa: B010
     setattr(APIGatewayBackend, "create_rest_api", create_api)  # noqa: B010
     setattr(APIGatewayBackend, "delete_resource", delete_resource)  # noqa: B010
     setattr(APIGatewayResponse, "create_rest_api", create_rest_api)  # noqa: B010
