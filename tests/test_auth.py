@@ -822,6 +822,8 @@ def test_a_services_way_in() -> None:
         ('{"Statement": {"Effect": "Allow", "Action": {"a": 1}}}', "Syntax errors"),
         ('{"Statement": {"Effect": "Allow", "Action": "*", "Condition": []}}', "Syntax errors"),
         ('{"Statement": {"Effect": "Allow", "Action": "*", "NotPrincipal": "*"}}', "Syntax errors"),
+        ('{"Statement": {"Effect": "Allow", "Action": "*", "Conditions": {}}}', "Syntax errors"),
+        ('{"Statement": {"Effect": "Allow", "Action": "*", "NotAction": "s3:*"}}', "Syntax errors"),
         ('{"Statement": {"Effect": "Allow", "Resource": "*"}}', "Policy statement must contain actions."),
         # what is not evaluated here is refused, and not taken for granted
         (json.dumps(document(statement(Resource="arn:aws:s3:::b/${aws:username}/*"))), "policy variables"),
@@ -841,6 +843,82 @@ def test_a_policy_that_cannot_be_evaluated_is_refused_when_it_is_stored(text: st
     with pytest.raises(AwsError, match=re.escape(words)) as caught:
         permissions.check_policy(text)
     assert caught.value.code == "MalformedPolicyDocument"
+
+
+GRANT = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::bkt/*"}
+NOBODY = f"arn:aws:iam::{ACCOUNT_ID}:role/nobody"
+BUCKET_POLICIES: list[tuple[dict[str, Any], str]] = [
+    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/example-bucket-policies.html and, for the words,
+    # https://repost.aws/knowledge-center/s3-invalid-principal-in-policy-error and questions about the same call
+    ({}, ""), ({"Principal": {"AWS": ["*", ACCOUNT_ID, ROLE]}}, ""), ({"Resource": "*"}, ""),
+    ({"Principal": {"Service": "s3.amazonaws.com"}}, ""), ({"Action": "s3:*", "Resource": "arn:aws:s3:::bkt"}, ""),
+    ({"Principal": {"AWS": "arn:aws:iam::210987654321:role/theirs"}}, ""), ({"Resource": "arn:aws:s3:::bkt*"}, ""),
+    ({"Action": ["s3:GetObject", "s3:ListBucket"], "Resource": ["arn:aws:s3:::bkt", "arn:aws:s3:::bkt/a/*"]}, ""),
+    ({"Principal": None}, "Missing required field Principal"), ({"Resource": None}, "Missing required field Resource"),
+    ({"Principal": {"AWS": NOBODY}}, "Invalid principal in policy"),
+    ({"Principal": ROLE}, "Invalid principal in policy"), ({"Principal": {"aws": "*"}}, "Invalid principal in policy"),
+    ({"Principal": {"Service": "firehose"}}, "Invalid principal in policy"),
+    ({"Resource": "arn:aws:s3:::other/*"}, "Policy has invalid resource"),
+    ({"Resource": "bkt/*"}, "Policy has invalid resource"), ({"Action": "sqs:*"}, "Policy has invalid action"),
+    ({"Resource": "arn:aws:s3:::bkt"}, "Action does not apply to any resource(s) in statement"),
+    ({"Action": "s3:ListBucket"}, "Action does not apply to any resource(s) in statement"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("fields", "words"), BUCKET_POLICIES)
+def test_a_buckets_policy_is_taken_or_refused_as_s3_does(fields: dict[str, Any], words: str) -> None:
+    text = json.dumps(document({k: v for k, v in (GRANT | fields).items() if v is not None}))
+    if not words:
+        permissions.check_bucket_policy(text, "bkt", lambda arn: arn != NOBODY)
+        return
+    with pytest.raises(AwsError, match=re.escape(words)) as caught:
+        permissions.check_bucket_policy(text, "bkt", lambda arn: arn != NOBODY)
+    assert caught.value.code == "MalformedPolicy" and caught.value.status == 400
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("[]", "Policies must be valid JSON and the first byte must be '{'"), ("{", "Policies must be valid JSON"),
+     (json.dumps(document(GRANT) | {"Version": "2012-10-18"}), "The policy must contain a valid version string")],
+)  # fmt: skip
+def test_a_buckets_policy_is_a_document(text: str, words: str) -> None:
+    with pytest.raises(AwsError, match=re.escape(words)):
+        permissions.check_bucket_policy(text, "bkt", lambda arn: True)
+
+
+TRUSTS: list[tuple[dict[str, Any], str]] = [
+    # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html
+    # https://github.com/hashicorp/terraform-provider-aws/issues/8905
+    ({}, ""), ({"Principal": {"AWS": f"arn:aws:iam::{ACCOUNT_ID}:root"}}, ""), ({"Principal": {"AWS": ROLE}}, ""),
+    ({"Principal": {"Service": "lambda.amazon.com"}}, 'Invalid principal in policy: "SERVICE":"lambda.amazon.com"'),
+    ({"Principal": {"AWS": NOBODY}}, f'Invalid principal in policy: "AWS":"{NOBODY}"'),
+    ({"Principal": None}, "Missing required field Principal"), ({"Resource": "*"}, "Has prohibited field Resource"),
+    ({"Action": "s3:GetObject"}, "AssumeRole policy may only specify STS AssumeRole actions."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("fields", "words"), TRUSTS)
+def test_a_trust_policy_is_taken_or_refused_as_iam_does(fields: dict[str, Any], words: str) -> None:
+    base = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    text = json.dumps(document({k: v for k, v in (base | fields).items() if v is not None}))
+    if not words:
+        permissions.check_trust_policy(text, lambda arn: arn != NOBODY)
+        return
+    with pytest.raises(AwsError, match=re.escape(words)) as caught:
+        permissions.check_trust_policy(text, lambda arn: arn != NOBODY)
+    assert caught.value.code == "MalformedPolicyDocument"
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [({"Principal": "*"}, "Policy document should not specify a principal."),  # hashicorp/terraform#13449
+     ({"Resource": None}, "Policy statement must contain resources.")],
+)  # fmt: skip
+def test_an_identitys_policy_is_about_resources_and_names_nobody(fields: dict[str, Any], words: str) -> None:
+    permissions.check_identity_policy(json.dumps(document(statement())))
+    made = {k: v for k, v in (statement() | fields).items() if v is not None}
+    with pytest.raises(AwsError, match=words):
+        permissions.check_identity_policy(json.dumps(document(made)))
 
 
 json_values = st.recursive(
@@ -877,10 +955,18 @@ near_policies = st.fixed_dictionaries(
 @seeded(1_500, 100_000)
 @given(st.one_of(json_values, near_policies))
 def test_any_policy_is_refused_or_decides(policy: Any) -> None:
+    for check, code in (
+        (lambda text: permissions.check_bucket_policy(text, "b", lambda arn: False), "MalformedPolicy"),
+        (lambda text: permissions.check_trust_policy(text, lambda arn: False), "MalformedPolicyDocument"),
+        (permissions.check_identity_policy, "MalformedPolicyDocument"),
+    ):
+        try:
+            check(json.dumps(policy))
+        except AwsError as error:
+            assert error.code == code and error.status == 400
     try:
         permissions.check_policy(json.dumps(policy))
-    except AwsError as error:
-        assert error.code == "MalformedPolicyDocument" and error.status == 400
+    except AwsError:
         return
     policies = permissions.Policies(lambda p: [policy], lambda service, arn: policy)
     for context in ({}, {"s3:prefix": "a"}):

@@ -353,6 +353,44 @@ def test_a_bucket_policy_lets_in_and_keeps_out(lab: server.LabInfo, as_role: Any
     assert denied(s3.put_bucket_policy, Bucket="shared", Policy="{")[:2] == ("MalformedPolicy", 400)
 
 
+def test_a_queues_and_a_topics_policies_let_in_and_keep_out(lab: server.LabInfo, as_role: Any) -> None:
+    """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-creating-custom-policies.html"""
+    sqs, sns = client(lab, "sqs"), client(lab, "sns")
+    url, topic = sqs.create_queue(QueueName="guarded")["QueueUrl"], sns.create_topic(Name="guarded")["TopicArn"]
+    queue = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    may = [{"Effect": "Allow", "Action": ["sqs:SendMessage", "sns:Publish"], "Resource": "*"}]
+    allowed, stranger = as_role(*may), as_role()
+    role = client(lab, "sts", stranger).get_caller_identity()["Arn"].split("/")[1]
+    grant = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT_ID}:role/{role}"}}
+
+    def send(keys: dict[str, str]) -> None:
+        client(lab, "sqs", keys).send_message(QueueUrl=url, MessageBody="m")
+
+    def publish(keys: dict[str, str]) -> None:
+        client(lab, "sns", keys).publish(TopicArn=topic, Message="m")
+
+    send(allowed)
+    publish(allowed)
+    assert "no identity-based policy" in denied(send, keys=stranger)[2]
+    for effect in ("Allow", "Deny"):
+        here = grant if effect == "Allow" else {"Effect": "Deny", "Principal": "*"}
+        on_queue = document(here | {"Action": "SQS:SendMessage", "Resource": queue})
+        on_topic = document(here | {"Action": "SNS:Publish", "Resource": topic})
+        sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": on_queue})
+        sns.set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=on_topic)
+        if effect == "Allow":
+            send(stranger)
+            publish(stranger)
+    for call in (send, publish):
+        assert "with an explicit deny in a resource-based policy" in denied(call, keys=allowed)[2]
+    unknown = document(
+        grant | {"Action": "*", "Resource": "*", "Condition": {"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}}
+    )
+    assert denied(sqs.set_queue_attributes, QueueUrl=url, Attributes={"Policy": unknown})[0] == "InvalidAttributeValue"
+    asked = {"TopicArn": topic, "AttributeName": "Policy", "AttributeValue": unknown}
+    assert denied(sns.set_topic_attributes, **asked)[0] == "InvalidParameter"
+
+
 def test_a_prefix_condition(lab: server.LabInfo, as_role: Any) -> None:
     """https://docs.aws.amazon.com/AmazonS3/latest/userguide/walkthrough1.html"""
     s3 = client(lab, "s3")

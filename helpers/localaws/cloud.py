@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import logging
 import time
 import urllib.parse
@@ -68,6 +69,7 @@ _WRITES = {"sqs": "SendMessage", "sns": "Publish", "s3": "PutObject", "lambda": 
 # What, besides IAM's own calls, changes who may do what.
 _POLICY_CHANGES = (
     "PutBucketPolicy", "DeleteBucketPolicy", "DeleteBucket", "AddPermission", "RemovePermission", "DeleteFunction",
+    "CreateQueue", "SetQueueAttributes", "DeleteQueue", "CreateTopic", "SetTopicAttributes", "DeleteTopic",
 )  # fmt: skip
 _LOG = logging.getLogger("localaws")
 T = TypeVar("T")
@@ -235,7 +237,7 @@ class Cloud:
     async def _moto(self, call: Call, params: dict[str, Any], request: Request, signed: auth.Signed) -> Response:
         changes, region = not call.operation.startswith(_READ_ONLY), signed.region
         if call.operation == "PutBucketPolicy":
-            permissions.check_policy(request.body, "MalformedPolicy")
+            permissions.check_bucket_policy(request.body, call.uri["Bucket"], identities.exists)
             await self._refuse_public(call, request, signed)
         if call.service == "lambda" and call.operation in ("CreateFunction", "UpdateFunctionConfiguration"):
             await self._check_function(params, region, call.uri.get("FunctionName"))
@@ -584,6 +586,9 @@ class Cloud:
             return lambdas.policy(arn)
         if service == "sts":
             return identities.trust_policy(arn)
+        if service in ("sqs", "sns") and arn.count(":") >= 5:
+            with contextlib.suppress(AwsError):  # there is none such, as the service itself will say
+                return stores.policy(arn)
         return None
 
     @staticmethod

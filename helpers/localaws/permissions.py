@@ -5,6 +5,7 @@ The rules are AWS's: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import re
 from collections.abc import Callable, Container, Iterable
@@ -24,6 +25,9 @@ CONDITION_KEYS = {
     "aws:calledviafirst", "aws:calledvialast", "aws:principalaccount", "aws:principalarn", "aws:requestedregion",
     "aws:securetransport", "aws:sourceaccount", "aws:sourcearn", "iam:awsservicename", "iam:passedtoservice",
     "s3:prefix", "sts:externalid", "redshift-data:session-owner-iam-userid", "redshift-data:statement-owner-iam-userid",
+}  # fmt: skip
+_ELEMENTS = {
+    "Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition",
 }  # fmt: skip
 # Whose actions are ever asked about: a condition on others', as AWS's managed policies have many, is never reached.
 _PREFIXES = {*SERVICES, "cloudwatch", "execute-api", "tag"}
@@ -96,7 +100,10 @@ def check_policy(text: str | bytes, code: str = "MalformedPolicyDocument") -> No
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html
     """
     try:
-        statements = compile_policy(orjson.loads(text))
+        document = orjson.loads(text)
+        statements = compile_policy(document)
+        if any(s.keys() - _ELEMENTS or {"Action", "NotAction"} <= s.keys() for s in _list(document["Statement"])):
+            raise TypeError("an element that no statement has would be overlooked")
     except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError):
         raise AwsError(code, "Syntax errors in policy.") from None
     for statement in statements:
@@ -116,6 +123,98 @@ def check_policy(text: str | bytes, code: str = "MalformedPolicyDocument") -> No
         for operator, key, _ in statement.conditions:
             if key not in CONDITION_KEYS or operator.removesuffix("IfExists") not in {*_OPERATORS, "Null"}:
                 raise AwsError(code, f"The local AWS does not evaluate the condition {operator} on {key}.")
+
+
+def check_identity_policy(text: str | bytes) -> None:
+    """The same for a policy of a role, user or session: it is about resources, and its principal is who has it.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html
+    """
+    check_policy(text)
+    for statement in _list(orjson.loads(text)["Statement"]):
+        if "Principal" in statement:
+            raise AwsError("MalformedPolicyDocument", "Policy document should not specify a principal.")
+        if not statement.keys() & {"Resource", "NotResource"}:
+            raise AwsError("MalformedPolicyDocument", "Policy statement must contain resources.")
+
+
+def check_trust_policy(text: str | bytes, exists: Callable[[str], bool]) -> None:
+    """The same for who may assume a role; `exists` says whether this account has a role or user of an ARN.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html
+    https://github.com/hashicorp/terraform-provider-aws/issues/8905
+    """
+    check_policy(text)
+    for statement in _list(orjson.loads(text)["Statement"]):
+        if "Resource" in statement:
+            raise AwsError("MalformedPolicyDocument", "Has prohibited field Resource")
+        if "Principal" not in statement:
+            raise AwsError("MalformedPolicyDocument", "Missing required field Principal")
+        if invalid := _invalid_principal(statement["Principal"], exists):
+            kind, value = invalid
+            kind = kind.upper() if kind == "Service" else kind
+            raise AwsError("MalformedPolicyDocument", f'Invalid principal in policy: "{kind}":"{value}"')
+        actions = _texts(statement.get("Action", statement.get("NotAction", [])))
+        if any(":" in action and not action.lower().startswith("sts:") for action in actions):
+            text_ = "AssumeRole policy may only specify STS AssumeRole actions."
+            raise AwsError("MalformedPolicyDocument", text_)
+
+
+def check_bucket_policy(text: str | bytes, bucket: str, exists: Callable[[str], bool]) -> None:
+    """The same for a bucket's policy.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/example-bucket-policies.html
+    https://repost.aws/knowledge-center/s3-invalid-principal-in-policy-error
+    """
+    document: Any = None
+    with contextlib.suppress(orjson.JSONDecodeError):
+        document = orjson.loads(text)
+    if not isinstance(document, dict):
+        raise AwsError("MalformedPolicy", "Policies must be valid JSON and the first byte must be '{'")
+    check_policy(text, "MalformedPolicy")
+    if document.get("Version", "2012-10-17") not in ("2012-10-17", "2008-10-17"):
+        raise AwsError("MalformedPolicy", "The policy must contain a valid version string")
+    for statement in _list(document["Statement"]):
+        resources = _texts(statement.get("Resource", statement.get("NotResource", [])))
+        for name, missing in (("Principal", "Principal" not in statement), ("Resource", not resources)):
+            if missing:
+                raise AwsError("MalformedPolicy", f"Missing required field {name}")
+        if _invalid_principal(statement["Principal"], exists):
+            raise AwsError("MalformedPolicy", "Invalid principal in policy")
+        actions = [action.lower() for action in _texts(statement.get("Action", []))]
+        if any(action != "*" and not action.startswith("s3:") for action in actions):
+            raise AwsError("MalformedPolicy", "Policy has invalid action")
+        names = [r.removeprefix("arn:aws:s3:::") for r in resources if r.startswith("arn:aws:s3:::") or r == "*"]
+        if len(names) < len(resources) or not all(_wildcard(n.partition("/")[0]).match(bucket) for n in names):
+            raise AwsError("MalformedPolicy", "Policy has invalid resource")
+        whole, inside = any("/" not in n for n in names), any("/" in n or n.endswith("*") for n in names)
+        if any((a in _OF_BUCKETS and not whole) or (a in _OF_OBJECTS and not inside) for a in actions):
+            raise AwsError("MalformedPolicy", "Action does not apply to any resource(s) in statement")
+
+
+# The actions of buckets and of objects that policies are usually about; with others nothing is asked of the resource.
+_OF_BUCKETS = {"s3:listbucket", "s3:listbucketversions", "s3:getbucketlocation", "s3:listbucketmultipartuploads"}
+_OF_OBJECTS = {"s3:getobject", "s3:putobject", "s3:deleteobject", "s3:getobjectversion", "s3:deleteobjectversion"}
+_ACCOUNT = re.compile(r"arn:aws:(?:iam|sts)::(\d{12}):(?:root|(?:user|role|assumed-role|federated-user)/.+)")
+
+
+def _invalid_principal(principal: Any, exists: Callable[[str], bool]) -> tuple[str, str] | None:
+    """The first of a principal's values that AWS would not take, and its kind."""
+    if principal == "*":
+        return None
+    named = principal if isinstance(principal, dict) else {"AWS": principal}
+    bare = named is not principal  # an ARN or account that no {"AWS": …} stands around
+    each = ((kind, str(value)) for kind, values in named.items() for value in _list(values))
+    return next(((kind, value) for kind, value in each if bare or not _may_be_named(kind, value, exists)), None)
+
+
+def _may_be_named(kind: str, value: str, exists: Callable[[str], bool]) -> bool:
+    if kind == "AWS" and (arn := _ACCOUNT.fullmatch(value)):
+        here = arn[1] == ACCOUNT_ID and re.search(":(?:user|role)/", value)
+        return not here or exists(value)
+    if kind == "AWS":
+        return value == "*" or bool(re.fullmatch(r"\d{12}", value))
+    return kind in ("Federated", "CanonicalUser") or (kind == "Service" and value.endswith(".amazonaws.com"))
 
 
 def _texts(value: Any) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..auth import Principal
-from ..permissions import check_policy, service_allowed
+from ..permissions import check_identity_policy, check_policy, check_trust_policy, service_allowed
 from ..protocols import Call
 from ..types import ACCOUNT_ID, AwsError
 
@@ -57,6 +57,11 @@ def find(access_key: str) -> Principal | None:
 
 def _role(arn: str | None) -> Any:
     return next((r for r in list(_backend("iam").roles.values()) if r.arn == arn), None) if _loaded else None
+
+
+def exists(arn: str) -> bool:
+    """Whether a policy may name this role or user; until they are known, every one."""
+    return not _loaded or _role(arn) is not None or any(u.arn == arn for u in list(_backend("iam").users.values()))
 
 
 def user_id(principal: Principal) -> str:
@@ -114,8 +119,12 @@ def check(call: Call, parameters: dict[str, Any]) -> None:
     https://docs.aws.amazon.com/IAM/latest/APIReference/API_AttachRolePolicy.html
     """
     for name in ("PolicyDocument", "AssumeRolePolicyDocument", "Policy"):
-        if name in parameters:
-            check_policy(parameters[name])
+        if name not in parameters:
+            continue
+        if call.operation in ("CreateRole", "UpdateAssumeRolePolicy"):
+            check_trust_policy(parameters[name], exists)
+        else:
+            check_identity_policy(parameters[name])
     if "PermissionsBoundary" in parameters:
         raise AwsError("InvalidInput", "The local AWS does not evaluate permissions boundaries.")
     if call.operation in ("AttachRolePolicy", "AttachUserPolicy", "AttachGroupPolicy"):

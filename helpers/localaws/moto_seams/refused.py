@@ -1,6 +1,7 @@
 """What AWS refuses and moto takes, and what moto would only store; each rule names its page.
 
-S3, SQS, SNS, Systems Manager, CloudWatch, Logs, IAM; DynamoDB's rules are in `dynamodb_rules`.
+S3, SQS, SNS, Systems Manager, CloudWatch, Logs; the rules of IAM, API Gateway and DynamoDB are in `identities`,
+`api_rules` and `dynamodb_rules`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from datetime import datetime
 from typing import Any
 from xml.etree import ElementTree
 
+from ..permissions import check_policy
 from ..protocols import Call
 from ..types import AwsError, Request
 from . import alarms
@@ -173,19 +175,17 @@ def _pattern(parameters: dict[str, Any], call: Call, request: Request) -> None:
         raise AwsError("InvalidParameterException", f"{text}, not by {pattern!r}.")
 
 
-def _trust(parameters: dict[str, Any], call: Call, request: Request) -> None:
-    """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html"""
-    try:
-        statements = json.loads(parameters.get("AssumeRolePolicyDocument") or parameters.get("PolicyDocument", ""))[
-            "Statement"
-        ]
-    except (ValueError, KeyError, TypeError):
-        return  # for `check_policy` to refuse
-    for statement in statements if isinstance(statements, list) else [statements]:
-        if isinstance(statement, dict) and "Resource" in statement:
-            raise AwsError("MalformedPolicyDocument", "Has prohibited field Resource")
-        if isinstance(statement, dict) and "Principal" not in statement:
-            raise AwsError("MalformedPolicyDocument", "Missing required field Principal")
+def _policy(parameters: dict[str, Any], call: Call, request: Request) -> None:
+    """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html
+    https://docs.aws.amazon.com/sns/latest/api/API_SetTopicAttributes.html"""
+    code = "InvalidAttributeValue" if call.service == "sqs" else "InvalidParameter"
+    given = dict(parameters.get("Attributes") or {})
+    for key, name in parameters.items():  # the query protocol's two ways to write a pair
+        if key.endswith((".Name", ".key", "AttributeName")):
+            value = key.replace(".Name", ".Value").replace(".key", ".value").replace("AttributeName", "AttributeValue")
+            given[name] = parameters.get(value)
+    if given.get("Policy"):
+        check_policy(given["Policy"], code)
 
 
 _RULES = {
@@ -201,6 +201,6 @@ _RULES = {
     ("monitoring", "PutMetricData"): _metrics,
     ("monitoring", "PutMetricAlarm"): _alarm,
     ("logs", "FilterLogEvents"): _pattern,
-    ("iam", "CreateRole"): _trust,
-    ("iam", "UpdateAssumeRolePolicy"): _trust,
+    **dict.fromkeys((("sqs", "CreateQueue"), ("sqs", "SetQueueAttributes")), _policy),
+    **dict.fromkeys((("sns", "CreateTopic"), ("sns", "SetTopicAttributes")), _policy),
 }
