@@ -238,6 +238,15 @@ def test_s3_stores_bodies_of_any_content_type_as_they_are(do: Do, kind: str) -> 
     assert (got["Body"], got["ContentType"]) == (body, kind)
 
 
+def test_no_other_origin_is_let_in(moto: app.Moto, do: Do) -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/userguide/cors.html: a bucket names none that is not configured"""
+    do("s3", "CreateBucket", Bucket="bkt")
+    do("s3", "PutObject", Bucket="bkt", Key="k", Body=b"x")
+    request = serialized(SESSION.get_service_model("s3"), "GetObject", {"Bucket": "bkt", "Key": "k"})
+    request.headers["origin"] = "http://page.localhost"
+    assert not [name for name in raw(moto, "s3", request).headers if name.lower().startswith("access-control")]
+
+
 def test_s3_takes_the_chunks_out_of_a_chunked_body(moto: app.Moto, do: Do) -> None:
     """https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming-trailers.html"""
     do("s3", "CreateBucket", Bucket="bkt")

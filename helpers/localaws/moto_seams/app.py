@@ -40,7 +40,7 @@ from . import (
 # moto reads these while it is imported: AWS's managed policies exist (AWSLambdaBasicExecutionRole …), it opens every
 # cross-origin door by default, which is this lab's own business, and a header may name another account.
 os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"
-os.environ["DISABLE_GLOBAL_CORS"] = "true"
+os.environ["MOTO_DISABLE_GLOBAL_CORS"] = "true"
 os.environ["MOTO_ACCOUNT_ID"] = ACCOUNT_ID
 # https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html: 100 of them stay unreserved.
 os.environ["MOTO_LAMBDA_CONCURRENCY_QUOTA"] = "1000"
