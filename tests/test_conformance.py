@@ -582,7 +582,8 @@ def test_a_request_signed_by_hand_calls_an_api_with_iam(lab: World) -> None:
     gateway.put_method(**where, authorizationType="AWS_IAM")
     gateway.put_integration(**where, type="MOCK", requestTemplates={"application/json": '{"statusCode": 200}'})
     gateway.put_method_response(**where, statusCode="200")
-    template = {"application/json": '{"caller": "$context.identity.userArn"}'}
+    told = ", ".join(f'"{name}": "$context.identity.{name}"' for name in ("userArn", "caller", "user", "accessKey"))
+    template = {"application/json": f"{{{told}}}"}
     gateway.put_integration_response(**where, statusCode="200", responseTemplates=template)
     gateway.create_deployment(restApiId=api, stageName="v1")
     url = f"{lab.info.endpoint}/_aws/execute-api/{api}/v1/"
@@ -590,7 +591,9 @@ def test_a_request_signed_by_hand_calls_an_api_with_iam(lab: World) -> None:
     request = AWSRequest("GET", url)
     SigV4Auth(lab.session.get_credentials(), "execute-api", "us-east-1").add_auth(request)
     status, _, body = asked(urllib.request.Request(url, headers=dict(request.headers)))
-    assert (status, json.loads(body)) == (200, {"caller": f"arn:aws:iam::{ACCOUNT}:root"})
+    key = lab.session.get_credentials().access_key
+    root = {"userArn": f"arn:aws:iam::{ACCOUNT}:root", "caller": ACCOUNT, "user": ACCOUNT, "accessKey": key}
+    assert (status, json.loads(body)) == (200, root)
 
 
 # Policies

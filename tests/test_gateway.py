@@ -111,11 +111,11 @@ class Lab:
         result = self.answer()
         return await result if asyncio.iscoroutine(result) else result
 
-    def authorize(self, request: t.Request, arn: str) -> str:
+    def authorize(self, request: t.Request, arn: str) -> dict[str, str]:
         self.asked.append(arn)
         if (given := request.headers.get("authorization", "")) != "good":
             raise t.AwsError(given or "MissingAuthenticationToken", "Missing Authentication Token", 403)
-        return "arn:aws:iam::123456789012:user/alice"
+        return {"userArn": "arn:aws:iam::123456789012:user/alice", "caller": "AIDA", "accessKey": "AKIA"}
 
     async def send(
         self, body: bytes | str = b"", path: str = "/hello", verb: str = "POST", stage: str = "P", **headers: str
@@ -213,6 +213,10 @@ REFUSED: list[tuple[str, t.Method, dict[str, Any], int, Any, str]] = [
      "ExpiredTokenException"),
     (KINDS, method(authorization="AWS_IAM"), {"Authorization": "InvalidSignatureException"}, 403, NO_TOKEN,
      "InvalidSignatureException"),
+    (KINDS, method(authorization="AWS_IAM"), {"Authorization": "SignatureDoesNotMatch"}, 403, NO_TOKEN,
+     "InvalidSignatureException"),
+    (KINDS, method(authorization="AWS_IAM"), {"Authorization": "InvalidClientTokenId"}, 403, NO_TOKEN,
+     "UnrecognizedClientException"),
     (KINDS, method(authorization="CUSTOM"), {}, 500, INTERNAL, "InternalServerErrorException"),
     (VALIDATION, REQUIRED, {}, 400, {"message": "Missing required request parameters: [h1, p1, q1]"},
      "BadRequestException"),
@@ -269,11 +273,11 @@ def test_a_required_parameter_of_the_path_counts() -> None:
 
 
 def test_iam_is_asked_about_the_path_and_tells_who_called() -> None:
-    template = {"application/json": '{"who": "$context.identity.userArn"}'}
+    template = {"application/json": '{"who": "$context.identity.userArn $context.identity.caller"}'}
     lab = Lab({"/a/{b}": {"ANY": method(integration(request_templates=template), authorization="AWS_IAM")}})
     assert lab(path="/a/c%20d", Authorization="good").status == 200
     assert lab.asked == ["arn:aws:execute-api:us-east-1:123456789012:abc123/P/POST/a/c%20d"], IAM
-    assert lab.payloads == [{"who": "arn:aws:iam::123456789012:user/alice"}], REFERENCE
+    assert lab.payloads == [{"who": "arn:aws:iam::123456789012:user/alice AIDA"}], REFERENCE
     assert lab.sources == ["arn:aws:execute-api:us-east-1:123456789012:abc123/P/POST/a/{b}"]
 
 
@@ -507,6 +511,21 @@ def test_a_slow_function_is_504(kind: str) -> None:
     lab.answer = too_slow
     check(lab("{}"), 504, {"message": "Endpoint request timed out"}, "InternalServerErrorException", KINDS)
     assert lab.waited == [0.05]
+
+
+def test_a_stage_variable_names_the_function() -> None:
+    """.../developerguide/aws-api-gateway-stage-variables-reference.html: in the URI of a Lambda integration"""
+    lab, called = (
+        Lab(method(integration(function_arn=LAMBDA + ":${stageVariables.alias}")), variables={"alias": "live"}),
+        [],
+    )
+
+    async def invoke(arn: str, payload: bytes, source: str, seconds: float) -> t.Invocation:
+        called.append(arn)
+        return t.Invocation(b"{}")
+
+    lab.gateway.invoke = invoke
+    assert lab("{}").status == 200 and called == [LAMBDA + ":live"]
 
 
 # Proxy integration --------------------------------------------------------------------------------------

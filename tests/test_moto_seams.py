@@ -933,6 +933,26 @@ def test_an_integration_response_may_come_before_its_method_response(do: Do) -> 
     assert do("apigateway", "PutIntegrationResponse", **where, statusCode="404")["statusCode"] == "404"
 
 
+@pytest.mark.parametrize(
+    ("verb", "uri", "function"),
+    [
+        ("POST", URI.replace("path/", "path//"), FUNCTION),  # as recorded: AWS does not mind
+        ("POST", URI.replace(":f/", ":${stageVariables.f}/"), FUNCTION[:-1] + "${stageVariables.f}"),
+        # https://repost.aws/knowledge-center/api-gateway-lambda-template-invoke-error: 500 for any other verb
+        ("GET", URI, None),
+        ("ANY", URI, None),
+        ("POST", URI.replace("lambda:path/2015-03-31/functions", "sqs:path"), None),
+    ],
+)
+def test_an_integration_finds_its_function(do: Do, verb: str, uri: str, function: str | None) -> None:
+    api_id, resource = api(do)
+    where = {"restApiId": api_id, "resourceId": resource, "httpMethod": "GET"}
+    do("apigateway", "PutMethod", **where, authorizationType="NONE")
+    do("apigateway", "PutIntegration", **where, type="AWS_PROXY", integrationHttpMethod=verb, uri=uri)
+    made = apis.snapshot(api_id, REGION).resources[1].methods["GET"].integration
+    assert made is not None and made.function_arn == function
+
+
 def test_a_deployment_needs_an_integration_for_every_method(do: Do) -> None:
     """https://github.com/serverless/serverless/issues/993: one that is broken blocks the whole API."""
     api_id, resource = api(do)

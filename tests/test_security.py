@@ -170,7 +170,7 @@ def test_unknown_keys_and_wrong_secrets(
 
 def test_unsigned_requests_are_refused(lab: server.LabInfo) -> None:
     status, body = fetch(lab, "/bucket/key")
-    assert status == 403 and b"<Code>AccessDenied</Code>" in body
+    assert status == 403 and b"<Code>AccessDenied</Code><Message>Access Denied</Message>" in body
     target = {"X-Amz-Target": "Kinesis_20131202.ListStreams", "Content-Length": "0"}
     status, body = fetch(lab, "/", "POST", **target)
     assert status == 400 and json.loads(body)["__type"] == "MissingAuthenticationTokenException"

@@ -571,10 +571,12 @@ class Cloud:
         function = await self._function(function_arn, None, function_arn.split(":")[3])
         return await self.runtime.invoke(function, payload, trusted=True, patience=seconds)  # the gateway has looked
 
-    def _authorize_api(self, request: Request, arn: str) -> str:
+    def _authorize_api(self, request: Request, arn: str) -> dict[str, str]:
         signed = auth.verify(request, self.keys)
         self.policies.require(signed.principal, "execute-api:Invoke", arn)
-        return signed.principal.arn
+        caller = identities.user_id(signed.principal)
+        who = {"accessKey": signed.access_key, "accountId": ACCOUNT_ID, "userArn": signed.principal.arn}
+        return who | {"caller": caller, "user": caller}
 
     # Policies
 

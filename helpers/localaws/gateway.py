@@ -52,6 +52,7 @@ _KINDS = {
     "THROTTLED": (429, "TooManyRequestsException", "Too Many Requests"),
     "UNSUPPORTED_MEDIA_TYPE": (415, "BadRequestException", "Unsupported Media Type"),
 }
+_SPELLED = {"InvalidClientTokenId": "UnrecognizedClient", "SignatureDoesNotMatch": "InvalidSignature"}
 # Headers that do not reach a function, and those that come back renamed (api-gateway-known-issues).
 _KEPT_BACK = {
     "connection", "content-length", "content-md5", "expect", "max-forwards", "proxy-authenticate", "server", "te",
@@ -327,13 +328,12 @@ class Gateway:
         if call.method.authorization != "AWS_IAM":
             raise _misconfigured(f"the lab has no {call.method.authorization} authorizer")
         try:
-            caller = self.authorize(call.request, call.arn("/" + call.path.lstrip("/")))
+            call.context["identity"] |= self.authorize(call.request, call.arn("/" + call.path.lstrip("/")))
         except t.AwsError as error:
             code = error.code.removesuffix("Exception")
             kinds = {"MissingAuthenticationToken": "MISSING_AUTHENTICATION_TOKEN", "ExpiredToken": "EXPIRED_TOKEN"}
             kind = kinds.get(code, "ACCESS_DENIED" if code == "AccessDenied" else "INVALID_SIGNATURE")
-            raise _Refused(kind, message=error.message, error=f"{code}Exception") from error
-        call.context["identity"] |= {"userArn": caller, "accountId": t.ACCOUNT_ID}
+            raise _Refused(kind, message=error.message, error=f"{_SPELLED.get(code, code)}Exception") from error
 
     def _admit(self, call: _Call) -> None:
         """The API key, then its usage plan's rate, then its quota (api-gateway-api-usage-plans)."""
@@ -389,10 +389,11 @@ class Gateway:
         """Lambda's answer. A function that takes too long runs on; only its answer is no longer awaited."""
         integration, kind = call.integration, "integration.request.header.X-Amz-Invocation-Type"
         if not integration.function_arn or call.mapped(integration.request_parameters.get(kind, "''")) == "Event":
-            raise _misconfigured("the lab integrates with Lambda functions only, and waits for them")
+            raise _misconfigured("the lab integrates with Lambda functions only, called by POST, and waits for them")
+        function = _VARIABLE.sub(lambda found: call.mapped(found[1]) or "", integration.function_arn)
         source, seconds = call.arn(call.resource.path), integration.timeout_ms / 1000
         try:
-            return await self.invoke(integration.function_arn, payload, source, seconds)
+            return await self.invoke(function, payload, source, seconds)
         except TimeoutError as error:
             raise _Refused("INTEGRATION_TIMEOUT") from error
         except t.AwsError as error:

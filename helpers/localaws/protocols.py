@@ -237,6 +237,8 @@ def error_response(error: AwsError, protocol: str) -> Response:
         code, status = s3_code, s3_status
         if code == "UnknownOperationException":
             code, status = "NotImplemented", 501
+        if error.code == "MissingAuthenticationToken":  # who does not sign is nobody in particular, and may not
+            error = AwsError(code, "Access Denied", status)
     elif protocol != "query":
         # The JSON services answer 400 where Lambda and API Gateway answer 403.
         code, status = json_code, 400 if protocol == "json" and status < 500 else status

@@ -184,5 +184,6 @@ class Stage:
 StageLookup = Callable[[str, str], Awaitable["Stage | None"]]  # (api id, stage name)
 # (function ARN, payload, source ARN, seconds); raises AwsError, and TimeoutError after so many seconds
 Invoker = Callable[[str, bytes, str, float], Awaitable[Invocation]]
-Authorizer = Callable[[Request, str], str]  # (request, execute-api ARN) -> caller's ARN; raises AwsError
+# (request, execute-api ARN) -> what $context.identity says of the caller; raises AwsError
+Authorizer = Callable[[Request, str], dict[str, str]]
 LogWriter = Callable[[str, str, list[tuple[int, str]]], None]  # (group, stream, [(ms since epoch, message)])

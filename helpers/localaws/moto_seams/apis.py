@@ -21,7 +21,7 @@ from ..types import (
 )
 
 _DRAFT = "http://json-schema.org/draft-04/schema#"
-_FUNCTION = re.compile(r":path/2015-03-31/functions/(.+)/invocations$")
+_FUNCTION = re.compile(r":path/+2015-03-31/functions/(.+)/invocations$")
 
 
 def _backend(region: str) -> Any:
@@ -131,7 +131,8 @@ def rest_api(api_id: str) -> Any:
 def _integration(stored: Any) -> Integration | None:
     if stored is None:
         return None
-    function = _FUNCTION.search(stored.uri or "")
+    # Lambda is invoked by POST: https://repost.aws/knowledge-center/api-gateway-lambda-template-invoke-error
+    function = _FUNCTION.search(stored.uri or "") if stored.http_method == "POST" else None
     responses = {
         str(status): IntegrationResponse(
             str(status),
