@@ -435,7 +435,9 @@ def test_a_call_is_not_allowed_as_one_thing_and_done_as_another(lab: server.LabI
     s3.put_object(Bucket="guarded", Key="secret", Body=b"secret")
     s3.put_bucket_policy(
         Bucket="guarded",
-        Policy=document({"Effect": "Deny", "Principal": {"Service": "x"}, "Action": "s3:*", "Resource": "*"}),
+        Policy=document(
+            {"Effect": "Deny", "Principal": {"Service": "x.amazonaws.com"}, "Action": "s3:*", "Resource": "*"}
+        ),
     )
     dynamodb.create_table(
         TableName="guarded",
