@@ -2137,3 +2137,192 @@ def test_a_value_in_an_update_has_one_operator(do: Do) -> None:
             update(expression)
     got = do("dynamodb", "GetItem", **change)["Item"]
     assert (got["n"], got["m"]) == ({"N": "3"}, {"N": "7"})
+
+
+# dynamodb_expressions: conditions, filters, keys and projections as DynamoDB reads them
+
+
+DOCUMENT: dict[str, Any] = {
+    "n": {"N": "5"}, "s": {"S": "hello"}, "b": {"B": b"abc"}, "yes": {"BOOL": True}, "nothing": {"NULL": True},
+    "ss": {"SS": ["a", "b"]}, "ns": {"NS": ["1", "2"]},
+    "l": {"L": [{"S": "x"}, {"M": {"xs": {"NS": ["7"]}}}, {"N": "2"}]},
+    "m": {"M": {"a": {"N": "1"}, "b c": {"S": "z"}}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("condition", "values", "holds"),
+    [
+        # What is of another type, or not there, is not equal, and neither less nor greater.
+        ("n = :v", {"N": "5.0"}, True),
+        ("n > :v", {"S": "4"}, False),
+        ("n < :v", {"S": "6"}, False),
+        ("n <> :v", {"S": "5"}, True),
+        ("absent <> :v", {"S": "5"}, True),
+        ("absent = :v", {"S": "5"}, False),
+        ("NOT absent = :v", {"S": "5"}, True),
+        ("absent = gone", None, False),
+        ("absent <> gone", None, True),
+        ("absent >= gone", None, False),
+        (":v < n", {"N": "4"}, True),
+        ("ss = :v", {"SS": ["b", "a"]}, True),
+        ("m = :v", {"M": {"b c": {"S": "z"}, "a": {"N": "1.0"}}}, True),
+        ("b > :v", {"B": b"abb"}, True),
+        ("n BETWEEN m.a AND :v", {"N": "5"}, True),
+        ("n BETWEEN l[0] AND :v", {"N": "5"}, False),
+        ("s IN (:v, n, l[0])", {"N": "5"}, False),
+        ("l[2] IN (:v, n)", {"N": "2.0"}, True),
+        # Functions
+        ("begins_with(b, :v)", {"B": b"ab"}, True),
+        ("begins_with(n, :v)", {"S": "5"}, False),
+        ("contains(b, :v)", {"B": b"bc"}, True),
+        ("contains(l[1].xs, :v)", {"N": "7"}, True),
+        ("contains(l, :v)", {"N": "2"}, True),
+        ("contains(l, :v)", {"M": {"xs": {"NS": ["7.0"]}}}, True),
+        ("contains(ns, :v)", {"S": "1"}, False),
+        ("contains(n, :v)", {"N": "5"}, False),
+        ("contains(:v, s)", {"S": "hello, world"}, True),
+        ("attribute_type(nothing, :v)", {"S": "NULL"}, True),
+        ("attribute_exists(l[9]) OR attribute_not_exists(m.absent.deeper)", None, True),
+        ("size(s) > size(ss) AND size(m) = :v", {"N": "2"}, True),
+        ("size(n) = :v", {"N": "1"}, False),
+        ("size(absent) < :v", {"N": "1"}, False),
+        ("n = :v OR s = :v AND yes = :v", {"N": "5"}, True),
+        ("not (n = :v or s = :v)", {"N": "5"}, False),
+        ("(n) = :v AND ((s <> :v) OR (yes = :v))", {"N": "5"}, True),
+        # What a value in the call must not be is refused, and so is what makes no sense.
+        ("yes > :v", {"BOOL": False}, "Incorrect operand type for operator or function; operator or function: >, ope"),
+        ("begins_with(s, :v)", {"N": "5"}, "operator or function: begins_with, operand type: N"),
+        ("n BETWEEN :v AND :w", ({"N": "6"}, {"N": "1"}), "requires upper bound to be greater than or equal to lower"),
+        ("n BETWEEN :v AND :w", ({"N": "6"}, {"S": "9"}), "requires same data type for lower and upper bounds; lower"),
+        ("attribute_type(s, :v)", {"S": "STRING"}, "Invalid attribute type name found; type: STRING, valid types: {B"),
+        ("attribute_exists(:v)", {"S": "s"}, "requires a document path; operator or function: attribute_exists"),
+        ("n = n", None, "must be distinct from the remaining operands for this operator or function; operator: =, fir"),
+        ("size(s)", None, "The function is not allowed to be used this way in an expression; function: size"),
+        ("contains(s, attribute_exists(n))", None, "this way in an expression; function: attribute_exists"),
+        ("begins_with(s)", None, "operator or function: begins_with, number of operands: 1"),
+        ("Contains(s, :v)", {"S": "h"}, "Invalid function name; function: Contains"),
+        ("((n = :v))", {"N": "5"}, "The expression has redundant parentheses;"),
+        ("n == :v", {"N": "5"}, 'Syntax error; token: "=", near: "= = :v"'),
+        ("n != :v", {"N": "5"}, 'Syntax error; token: "!"'),
+        ("n = :v AND", {"N": "5"}, 'Syntax error; token: "<EOF>", near: "AND"'),
+        ("name = :v", {"N": "5"}, "Attribute name is a reserved keyword; reserved keyword: name"),
+        ("", None, "The expression can not be empty;"),
+    ],
+)
+def test_what_a_condition_says_of_an_item(do: Do, condition: str, values: Any, holds: bool | str) -> None:
+    """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.OperatorsAndFunctions.html
+
+    What the page leaves open, and the words, are from tests that ran on DynamoDB: scylladb/scylladb test/alternator,
+    architect/dynalite.
+    """
+    table(do)
+    do("dynamodb", "PutItem", TableName="t", Item={"a": {"S": "k"}, **DOCUMENT})
+    given = {f":{'vw'[i]}": v for i, v in enumerate(values if isinstance(values, tuple) else (values,)) if v}
+    more = {"ExpressionAttributeValues": given} if given else {}
+    for operation, member in (("Scan", "FilterExpression"), ("DeleteItem", "ConditionExpression")):
+        asked = {
+            "TableName": "t",
+            member: condition,
+            **more,
+            **({"Key": {"a": {"S": "k"}}} if member[0] == "C" else {}),
+        }
+        if isinstance(holds, str):
+            with pytest.raises(AwsError, match=re.escape(holds)) as caught:
+                do("dynamodb", operation, **asked)
+            assert caught.value.message.startswith(f"Invalid {member}: ")
+        elif operation == "Scan":
+            assert do("dynamodb", "Scan", **asked)["Count"] == holds
+        elif holds:
+            do("dynamodb", operation, **asked)
+            assert everything(do) == []
+        else:
+            with pytest.raises(Refusal, match="ConditionalCheckFailedException"):
+                do("dynamodb", operation, **asked)
+
+
+@pytest.mark.parametrize(
+    ("expression", "found"),
+    [
+        ("l[0], l[2]", {"l": {"L": [{"S": "x"}, {"N": "2"}]}}),
+        ("l[2], l[0]", {"l": {"L": [{"S": "x"}, {"N": "2"}]}}),
+        ("l[1].xs, m.#b", {"l": {"L": [{"M": {"xs": {"NS": ["7"]}}}]}, "m": {"M": {"b c": {"S": "z"}}}}),
+        ("m.a.deeper, n[0], l.x, absent, s", {"s": {"S": "hello"}}),
+        ("m, m.a", "Two document paths overlap with each other; must remove or rewrite one of these paths"),
+        ("l[1], l.x", "Two document paths conflict with each other; must remove or rewrite one of these paths"),
+        ("n,", 'Syntax error; token: "<EOF>"'),
+        ("n s", 'Syntax error; token: "s", near: "n s"'),
+    ],
+)  # fmt: skip
+def test_a_projection_shows_what_it_names(do: Do, expression: str, found: Any) -> None:
+    """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.ProjectionExpressions.html"""
+    table(do)
+    do("dynamodb", "PutItem", TableName="t", Item={"a": {"S": "k"}, **DOCUMENT})
+    asked: dict[str, Any] = {"ProjectionExpression": expression}
+    asked |= {"ExpressionAttributeNames": {"#b": "b c"}} if "#b" in expression else {}
+    get = {"TableName": "t", "Key": {"a": {"S": "k"}}, **asked}
+    if isinstance(found, str):
+        with pytest.raises(AwsError, match=re.escape(f"Invalid ProjectionExpression: {found}")):
+            do("dynamodb", "GetItem", **get)
+        return
+    assert do("dynamodb", "GetItem", **get)["Item"] == found
+    assert do("dynamodb", "Scan", TableName="t", **asked)["Items"] == [found]
+    assert do("dynamodb", "TransactGetItems", TransactItems=[{"Get": get}])["Responses"] == [{"Item": found}]
+
+
+def test_a_key_has_one_condition(do: Do) -> None:
+    """A range is asked for with BETWEEN; of two conditions one would be forgotten.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Query.KeyConditionExpressions.html
+    """
+    table(do, sort=True)
+    for number in range(6):
+        do("dynamodb", "PutItem", TableName="t", Item={"a": {"S": "k"}, "n": {"N": str(number)}})
+
+    def query(condition: str) -> list[str]:
+        given = {k: v for k, v in {":a": {"S": "k"}, ":v": {"N": "1"}, ":w": {"N": "3"}}.items() if k in condition}
+        got = do("dynamodb", "Query", TableName="t", KeyConditionExpression=condition, ExpressionAttributeValues=given)
+        return [item["n"]["N"] for item in got["Items"]]
+
+    for condition in ("a = :a AND n BETWEEN :v AND :w", "((n between :v and :w) and (a = :a))"):
+        assert query(condition) == ["1", "2", "3"]
+    assert query("a = :a AND :v < n") == ["2", "3", "4", "5"]
+    for condition, words in (
+        ("a = :a AND n >= :v AND n <= :w", "KeyConditionExpressions must only contain one condition per key"),
+        ("a = :a AND a = :a", "KeyConditionExpressions must only contain one condition per key"),
+        ("a = :a AND", "Invalid KeyConditionExpression: Syntax error"),
+        ("a = :a OR n = :v", "Invalid operator used in KeyConditionExpression: OR"),
+        ("a = :a AND n IN (:v)", "Invalid operator used in KeyConditionExpression: IN"),
+        ("a = :a AND n.x = :v", "KeyConditionExpressions cannot have conditions on nested attributes"),
+        ("a = :a AND begins_with(n, :v)", "operator or function: begins_with, operand type: N"),
+        ("a = :a AND m = :v", "Query condition missed key schema element: n"),
+    ):
+        with pytest.raises((AwsError, Refusal), match=re.escape(words)):
+            query(condition)
+
+
+@pytest.mark.parametrize(
+    ("expression", "old", "new"),
+    [
+        ("SET n = n", {"n": {"N": "5"}}, {"n": {"N": "5"}}),
+        ("SET m.a = :v", {"m": {"M": {"a": {"N": "1"}}}}, {"m": {"M": {"a": {"N": "9"}}}}),
+        ("SET l[2] = :v, fresh = :v", {"l": {"L": [{"N": "2"}]}}, {"l": {"L": [{"N": "9"}]}, "fresh": {"N": "9"}}),
+        ("REMOVE s SET n = if_not_exists(absent, :v)", {"s": {"S": "hello"}, "n": {"N": "5"}}, {"n": {"N": "9"}}),
+        ("ADD ns :set", {"ns": {"NS": ["1", "2"]}}, {"ns": {"NS": ["1", "2", "9"]}}),
+        ("REMOVE absent", None, None),
+    ],
+)
+def test_an_update_gives_back_what_it_changed(do: Do, expression: str, old: Any, new: Any) -> None:
+    """https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_UpdateItem.html: UPDATED_OLD and UPDATED_NEW
+
+    As scylladb/scylladb test/alternator/test_returnvalues.py, which ran on DynamoDB: of a nested attribute, that only.
+    """
+    table(do)
+    given = {k: v for k, v in {":v": {"N": "9"}, ":set": {"NS": ["9"]}}.items() if k in expression}
+    for asked, found in (("UPDATED_OLD", old), ("UPDATED_NEW", new)):
+        do("dynamodb", "PutItem", TableName="t", Item={"a": {"S": "k"}, **DOCUMENT})
+        got = do(
+            "dynamodb", "UpdateItem", TableName="t", Key={"a": {"S": "k"}}, UpdateExpression=expression,
+            ReturnValues=asked, **({"ExpressionAttributeValues": given} if given else {}),
+        )  # fmt: skip
+        assert got.get("Attributes") == found

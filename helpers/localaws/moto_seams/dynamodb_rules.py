@@ -9,6 +9,7 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.Upd
 
 from __future__ import annotations
 
+import copy
 import decimal
 import re
 import time
@@ -19,7 +20,7 @@ from typing import Any
 import orjson
 
 from ..types import AwsError
-from . import dynamodb_store, dynamodb_transactions
+from . import dynamodb_expressions, dynamodb_store, dynamodb_transactions
 from .dynamodb import _check_number, _touched
 
 _TYPES = frozenset(("S", "N", "B", "SS", "NS", "BS", "M", "L", "NULL", "BOOL"))
@@ -42,9 +43,6 @@ _SCHEMA = "The provided key element does not match the schema"
 _UPDATE_FAILURES = re.compile(
     "An operand in the update expression|Item size to update|The document path provided|The provided expression refers"
     "|The update expression attempted"
-)
-_NO_KEY_CONDITION = re.compile(
-    r"<>|(?<![#:\w])(?:OR|NOT|IN|contains|size|attribute_exists|attribute_not_exists|attribute_type)\b", re.IGNORECASE
 )
 _TOKEN_SECONDS = 600
 _EXACT = decimal.Context(prec=300, Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EMIN)
@@ -183,21 +181,7 @@ def _check_placeholders(body: dict[str, Any]) -> None:
             if not any(parameter in body for parameter in _EXPRESSIONS):
                 text = f"ExpressionAttribute{kind} can only be specified when using expressions"
             raise _invalid(text)
-    condition = body.get("KeyConditionExpression")
-    if condition and (found := _NO_KEY_CONDITION.search(condition)):
-        raise _invalid(f"Invalid operator used in KeyConditionExpression: {found[0]}")
-
-
-def _assigned(body: dict[str, Any]) -> Iterator[str]:
-    """The attributes that an update sets as a whole or adds to."""
-    names, text = body.get("ExpressionAttributeNames") or {}, body.get("UpdateExpression") or ""
-    while (shorter := re.sub(r"\([^()]*\)", "", text)) != text:  # functions have commas of their own
-        text = shorter
-    for part in re.split(r"(?<![#:\w])(?=(?:SET|ADD|REMOVE|DELETE)\s)", text, flags=re.IGNORECASE):
-        section, _, clauses = part.strip().partition(" ")
-        for clause in clauses.split(",") if section.upper() in ("SET", "ADD") else ():
-            if found := re.match(r"\s*(#?\w+)\s*[=:]", clause):
-                yield str(names.get(found[1], found[1]))
+    dynamodb_expressions.check(body)
 
 
 def _types(table: Any) -> dict[str, str]:
@@ -295,12 +279,12 @@ def install() -> None:
     import moto.dynamodb.responses as responses
     from moto.core.responses import ActionResult, EmptyResult
     from moto.dynamodb.exceptions import (
-        ConditionAttributeIsReservedKeyword,
         ItemSizeToUpdateTooLarge,
         MockValidationException,
         TransactionCanceledException,
     )
     from moto.dynamodb.models.dynamo_type import DynamoType
+    from moto.dynamodb.parsing.key_condition_expression import validate_schema
 
     handler: Any = responses.DynamoHandler
     backend: Any = models.DynamoDBBackend
@@ -312,7 +296,6 @@ def install() -> None:
     )
     get_all = handler.transact_get_items
     setattr(responses, "TRANSACTION_MAX_ITEMS", 100)  # noqa: B010
-    check_projection = responses.check_projection_expression
 
     def call_action(self: Any) -> Any:
         body, operation = getattr(self, "params", None), self._get_action()
@@ -376,33 +359,24 @@ def install() -> None:
     def checked_query(self: Any, table_name: str, *args: Any, **rest: Any) -> Any:
         types = _types(self.get_table(table_name))
         conditions = [(name, "=", [value]) for name, value in rest.get("hash_key_conditions") or ()]
-        for name, comparison, values in (*conditions, *(rest.get("range_key_conditions") or ())):
+        for name, _, values in (*conditions, *(rest.get("range_key_conditions") or ())):
             if any(types[name] not in value for value in values):
                 raise MockValidationException(f"{_INVALID}Condition parameter type does not match schema type")
-            if comparison == "BEGINS_WITH" and types[name] == "N":
-                raise MockValidationException(
-                    "Invalid KeyConditionExpression: Incorrect operand type for operator or function; operator or "
-                    "function: begins_with, operand type: N"
-                )
-            if comparison == "BETWEEN" and DynamoType(values[0]) > DynamoType(values[1]):
-                low, high = ("AttributeValue: {{{}:{}}}".format(*next(iter(value.items()))) for value in values)
-                raise MockValidationException(
-                    "Invalid KeyConditionExpression: The BETWEEN operator requires upper bound to be greater than or "
-                    f"equal to lower bound; lower bound operand: {low}, upper bound operand: {high}"
-                )
         schema = self.get_schema(table_name=table_name, index_name=rest.get("index_name"))
-        keys, names = {key["AttributeName"] for key in schema}, rest.get("expr_names") or {}
-        for token in re.findall(r"(?<![\w.:#])#?[A-Za-z_]\w*", rest.get("filter_expression") or ""):
-            if (name := names.get(token, token)) in keys:
-                text = "Filter Expression can only contain non-primary key attributes: Primary key attribute: "
-                raise MockValidationException(text + name)
+        looked_at = dynamodb_expressions.attributes(
+            "FilterExpression", rest.get("filter_expression"), rest.get("expr_names")
+        )
+        for name in sorted(looked_at & {key["AttributeName"] for key in schema}):
+            text = "Filter Expression can only contain non-primary key attributes: Primary key attribute: "
+            raise MockValidationException(text + name)
         return query(self, table_name, *args, **rest)
 
-    def check_projection_expression(expression: str) -> None:
-        try:
-            check_projection(expression)
-        except MockValidationException as error:
-            raise MockValidationException(f"Invalid {error.message}") from None
+    def key_conditions(
+        key_condition_expression: str, expression_attribute_names: Any, expression_attribute_values: Any, schema: Any
+    ) -> Any:
+        names, values = expression_attribute_names, expression_attribute_values
+        found = dynamodb_expressions.key_conditions(key_condition_expression, names, values)
+        return *validate_schema(found, schema), list(names or ())
 
     def once(self: Any) -> Any:
         """A transaction whose token was used for the same in the last ten minutes has been done already."""
@@ -447,20 +421,18 @@ def install() -> None:
         original = getattr(handler, name)
 
         def answer(self: Any) -> Any:
-            try:
-                result = original(self)
-            except ConditionAttributeIsReservedKeyword as error:
-                if name in ("query", "scan"):
-                    text = error.message.replace("ConditionExpression", "FilterExpression")
-                    raise MockValidationException(text) from None
-                raise
-            if name == "update_item" and self.body.get("ReturnValues") == "UPDATED_NEW":  # moto: what differs, and keys
-                stored = self.dynamodb_backend.get_item(self.body["TableName"], self.body["Key"]).attrs
-                new = {key: stored[key] for key in _assigned(self.body) if key in stored}
-                given = result.result.setdefault("Attributes", {})
-                given.update(responses.DynamoResult(new).result)
-                for key in given.keys() & self.body["Key"].keys():
-                    del given[key]
+            asked, before = self.body.get("ReturnValues", "NONE"), None
+            if name == "update_item" and asked == "UPDATED_OLD":
+                before = copy.deepcopy(self.dynamodb_backend.get_item(self.body["TableName"], self.body["Key"]))
+            result = original(self)
+            if name == "update_item" and asked != "NONE":
+                now = self.dynamodb_backend.get_item(self.body["TableName"], self.body["Key"])
+                if asked.startswith("UPDATED"):  # moto: whole attributes, and only those that differ
+                    item, paths = (now if asked == "UPDATED_NEW" else before), dynamodb_expressions.updated(self.body)
+                    found = dynamodb_expressions.projected(item.attrs, paths) if item else {}
+                    result.result["Attributes"] = responses.DynamoResult(found).result
+                if not result.result.get("Attributes") or (asked == "ALL_NEW" and not now):
+                    result.result.pop("Attributes", None)
             for member in ("ConsumedCapacity", "ItemCollectionMetrics"):  # only for those who ask
                 if self.body.get(f"Return{member}", "NONE") == "NONE" and isinstance(result.result, dict):
                     result.result.pop(member, None)
@@ -511,7 +483,8 @@ def install() -> None:
             },
         ),
         (backend, {"transact_write_items": transact_write_items, "update_item": update_item, "query": checked_query}),
-        (responses, {"check_projection_expression": check_projection_expression}),
+        (responses, {"ProjectionExpressionParser": dynamodb_expressions.Projection}),
+        (responses, {"parse_expression": key_conditions}),
         (vars(expressions)["UpdateExpressionValueParser"], {"_parse": one_operator}),
         (DynamoType, {of: number(of) for of in ("__add__", "__sub__")}),
     ]

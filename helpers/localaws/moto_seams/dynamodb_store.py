@@ -11,12 +11,14 @@ import base64
 import copy
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
 
 import orjson
+
+from . import dynamodb_expressions
 
 _SCALARS = frozenset(("S", "N", "B", "BOOL", "NULL"))
 _PLAIN = frozenset(("S", "N", "BOOL", "NULL"))
@@ -246,7 +248,7 @@ def install() -> None:
     handler: Any = responses.DynamoHandler
     update_parser: Any = vars(expressions)["UpdateExpressionParser"]
     update, retable = models.DynamoDBBackend.update_item, models.DynamoDBBackend.update_table
-    copy_value, project = value_class.__deepcopy__, item_class.project
+    copy_value = value_class.__deepcopy__
     put, delete, query, scan, all_items = (
         table_class.put_item, table_class.delete_item, table_class.query, table_class.scan, table_class.all_items,
     )  # fmt: skip
@@ -294,32 +296,15 @@ def install() -> None:
         made.attrs = make({name: v if v.type in _SCALARS else copy.deepcopy(v, memo) for name, v in self.attrs.items()})
         return made
 
-    def projected(self: Any, expressions: list[list[str]]) -> Any:
-        if any(len(path) > 1 or "[" in path[0] for path in expressions):
-            return project(self, expressions)
-        made = copied_item(self, {})
-        names = {path[0] for path in expressions}
-        made.attrs = make({name: value for name, value in made.attrs.items() if name in names})
+    def projected(self: Any, expressions: list[Any]) -> Any:
+        made: Any = item_class.__new__(item_class)
+        made.hash_key, made.range_key = self.hash_key, self.range_key
+        made.attrs = make(dynamodb_expressions.projected(self.attrs, expressions))
         return made
 
-    # Expressions: what is parsed once need not be parsed for every item
+    # What is parsed once need not be parsed for every update
 
     setattr(update_parser, "make", lru_cache(256)(update_parser.make))  # noqa: B010
-
-    class Condition:
-        def __init__(self, operation: Any, names: Iterable[str]) -> None:
-            self.parse, self.expr_attr_names_found = lambda: operation, list(names)
-            self.expr_attr_values_found: list[str] = []
-
-    @lru_cache(256)
-    def parsed(expression: str | None) -> tuple[Any, tuple[str, ...]]:
-        parser = comparisons.ConditionExpressionParser(expression, {}, {})
-        return parser.parse(), tuple(parser.expr_attr_names_found)
-
-    def create_condition_expression_parser(expression: str | None, names: Any, given: Any) -> Any:
-        if not expression or not ("#" in expression or ":" in expression):
-            return Condition(*parsed(expression or None))
-        return comparisons.ConditionExpressionParser(expression, names, given)
 
     # Where to look
 
@@ -448,10 +433,10 @@ def install() -> None:
         ),
         (models.DynamoDBBackend, {"update_item": update_item, "update_table": update_table}),
         (handler, {"parse_parameters": parameters, "serialized": answered}),
-        (responses, {"create_condition_expression_parser": create_condition_expression_parser}),
+        (responses, {"create_condition_expression_parser": dynamodb_expressions.Condition}),
         (responses, {"dynamo_to_dict": as_dict}),
-        (models, {"create_condition_expression_parser": create_condition_expression_parser}),
-        (comparisons, {"create_condition_expression_parser": create_condition_expression_parser}),
+        (models, {"create_condition_expression_parser": dynamodb_expressions.Condition}),
+        (comparisons, {"create_condition_expression_parser": dynamodb_expressions.Condition}),
     ):  # fmt: skip
         for name, function in functions.items():
             setattr(owner, name, function)
