@@ -2326,3 +2326,137 @@ def test_an_update_gives_back_what_it_changed(do: Do, expression: str, old: Any,
             ReturnValues=asked, **({"ExpressionAttributeValues": given} if given else {}),
         )  # fmt: skip
         assert got.get("Attributes") == found
+
+
+def test_what_dynamodb_does_not_take_is_refused_as_a_whole(do: Do) -> None:
+    """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
+
+    Levels are counted as architect/dynalite and tests on DynamoDB count them: the attribute is the first, a leaf may
+    be the 32nd.
+    """
+    indexed_table(do)
+    key = {"a": {"S": "k"}, "n": {"N": "1"}}
+
+    def nested(levels: int) -> dict[str, Any]:
+        return {"S": "leaf"} if levels == 1 else {"M": {"m": nested(levels - 1)}}
+
+    def write(*items: dict[str, Any]) -> None:
+        do("dynamodb", "BatchWriteItem", RequestItems={"t": [{"PutRequest": {"Item": item}} for item in items]})
+
+    refused: list[tuple[dict[str, Any], str]] = [
+        ({"a": {"S": "k"}}, "Missing the key n in the item"),
+        ({"a": {"S": "k"}, "n": {"S": "1"}}, "Type mismatch for key n expected: N actual: S"),
+        ({**key, "a": {"S": "k" * 2049}}, "Size of hashkey has exceeded the maximum size limit of2048 bytes"),
+        ({**key, "g": {"S": "é" * 1025}}, "Size of hashkey has exceeded the maximum size limit of2048 bytes"),
+        ({**key, "h": {"S": "k" * 1025}}, "Aggregated size of all range keys has exceeded the size limit of 1024"),
+        ({**key, "x": {"S": "x" * 409_600}}, "Item size has exceeded the maximum allowed size"),
+        ({**key, "x": nested(33)}, "Nesting Levels have exceeded supported limits"),
+        ({**key, "x": {"L": [{"SS": []}]}}, "An string set  may not be empty"),
+        ({**key, "x": {}}, "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes"),
+    ]
+    for item, words in refused:
+        with pytest.raises((AwsError, Refusal), match=re.escape(words)):
+            write({"a": {"S": "first"}, "n": {"N": "1"}}, item)
+        assert everything(do) == []  # not the first one either
+        with pytest.raises((AwsError, Refusal), match=re.escape(words)):
+            do("dynamodb", "PutItem", TableName="t", Item=item)
+    with pytest.raises(AwsError, match="Size of hashkey"):
+        do("dynamodb", "GetItem", TableName="t", Key={**key, "a": {"S": "k" * 2049}})
+    write({**key, "x": nested(32)})
+
+
+@pytest.mark.parametrize(
+    ("expression", "words"),
+    [
+        ("SET s.x = :v", "The document path provided in the update expression is invalid for update"),
+        ("SET l.x = :v", "The document path provided in the update expression is invalid for update"),
+        (
+            "SET g = :empty",
+            "attempted to update a secondary index key to a value that is not supported. The AttributeV",
+        ),
+        ("SET g = :long", "Size of hashkey has exceeded the maximum size limit of2048 bytes"),
+        ("SET x = :none", "An string set  may not be empty"),
+        ("SET l[0] = :v, l.x = :v", "Two document paths conflict with each other"),
+    ],
+)
+def test_an_update_that_dynamodb_refuses_changes_nothing(do: Do, expression: str, words: str) -> None:
+    """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.UpdateExpressions.html"""
+    indexed_table(do)
+    item: dict[str, Any] = {"a": {"S": "k"}, **DOCUMENT}
+    do("dynamodb", "PutItem", TableName="t", Item=item)
+    values: dict[str, Any] = {
+        ":v": {"N": "1"}, ":empty": {"S": ""}, ":long": {"S": "g" * 2049}, ":none": {"SS": []},
+    }  # fmt: skip
+    given = {name: value for name, value in values.items() if name in expression}
+    update: dict[str, Any] = {
+        "TableName": "t", "Key": {"a": {"S": "k"}, "n": {"N": "5"}}, "UpdateExpression": expression,
+        "ExpressionAttributeValues": given,
+    }  # fmt: skip
+    with pytest.raises((AwsError, Refusal), match=re.escape(words)):
+        do("dynamodb", "UpdateItem", **update)
+    with pytest.raises((AwsError, Refusal)):
+        do("dynamodb", "TransactWriteItems", TransactItems=[{"Update": update}])
+    assert do("dynamodb", "GetItem", TableName="t", Key=update["Key"])["Item"]["l"] == DOCUMENT["l"]
+    if "document path provided" in words:  # a condition is looked at first
+        with pytest.raises(Refusal, match="ConditionalCheckFailedException"):
+            do("dynamodb", "UpdateItem", **update, ConditionExpression="attribute_exists(absent)")
+
+
+def test_removing_makes_no_item(do: Do) -> None:
+    """https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_UpdateItem.html (AttributeUpdates: DELETE)"""
+    table(do)
+    change: dict[str, Any] = {"TableName": "t", "Key": {"a": {"S": "k"}}}
+    one = {"ExpressionAttributeValues": {":one": {"SS": ["x"]}}}
+    for more in ({"UpdateExpression": "REMOVE x"}, {"UpdateExpression": "DELETE x :one REMOVE y", **one}):
+        assert "Attributes" not in do("dynamodb", "UpdateItem", **change, **more, ReturnValues="ALL_NEW")
+        do("dynamodb", "TransactWriteItems", TransactItems=[{"Update": {**change, **more}}])
+        assert everything(do) == []
+    do("dynamodb", "UpdateItem", **change, UpdateExpression="ADD x :one REMOVE y", **one)
+    do("dynamodb", "UpdateItem", **change, UpdateExpression="REMOVE x")
+    assert everything(do) == [{"a": {"S": "k"}}]
+
+
+def test_an_index_gives_what_it_holds_and_a_local_one_the_rest_of_the_item(do: Do) -> None:
+    """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/LSI.html#LSI.Projections
+
+    It is fetched from the table. https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/GSI.html: not here.
+    """
+    keys = [{"AttributeName": "a", "KeyType": "HASH"}, {"AttributeName": "n", "KeyType": "RANGE"}]
+    second = [keys[0], {"AttributeName": "s", "KeyType": "RANGE"}]
+    index = {"KeySchema": second, "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["held"]}}
+    do("dynamodb", "CreateTable", TableName="t", KeySchema=keys, BillingMode="PAY_PER_REQUEST",
+       AttributeDefinitions=[{"AttributeName": n, "AttributeType": t} for n, t in ("aS", "nN", "sS")],
+       LocalSecondaryIndexes=[{"IndexName": "local", **index}],
+       GlobalSecondaryIndexes=[{"IndexName": "global", **index}])  # fmt: skip
+    texts = {"s": {"S": "s"}, "held": {"S": "h"}, "rest": {"S": "r"}}
+    item = {"a": {"S": "k"}, "n": {"N": "1"}, **texts}
+    do("dynamodb", "PutItem", TableName="t", Item=item)
+
+    def query(index: str, **more: Any) -> Any:
+        values = {":a": {"S": "k"}} | ({":r": {"S": "r"}} if "FilterExpression" in more else {})
+        return do("dynamodb", "Query", TableName="t", IndexName=index, KeyConditionExpression="a = :a",
+                  ExpressionAttributeValues=values, **more)["Items"]  # fmt: skip
+
+    held = {name: value for name, value in item.items() if name != "rest"}
+    assert query("local") == query("global") == [held]
+    assert query("local", Select="ALL_ATTRIBUTES") == [item] == query("local", ProjectionExpression="a,n,s,held,rest")
+    assert do("dynamodb", "Scan", TableName="t", IndexName="local", ProjectionExpression="rest")["Items"] == [
+        {"rest": {"S": "r"}}
+    ]
+    assert query("local") == [held]
+    with pytest.raises(AwsError, match=re.escape("Global secondary index global does not project [rest]")):
+        query("global", ProjectionExpression="held, rest")
+    for name in ("local", "global"):
+        with pytest.raises(AwsError, match=f"Secondary index {name} does not project one or more filter attributes"):
+            query(name, FilterExpression="rest = :r")
+    with pytest.raises(AwsError, match="The table does not have the specified index: another"):
+        query("another")
+
+
+def test_a_transaction_that_was_done_before_costs_what_reading_costs(do: Do) -> None:
+    """https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html (token)"""
+    table(do)
+    asked = {"TransactItems": [put("k")], "ClientRequestToken": "once", "ReturnConsumedCapacity": "TOTAL"}
+    for kind in ("WriteCapacityUnits", "ReadCapacityUnits", "ReadCapacityUnits"):
+        (used,) = do("dynamodb", "TransactWriteItems", **asked)["ConsumedCapacity"]
+        assert used == {"TableName": "t", "CapacityUnits": 2.0, kind: 2.0}

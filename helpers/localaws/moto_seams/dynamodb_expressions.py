@@ -235,16 +235,10 @@ def check(part: dict[str, Any]) -> None:
     That its placeholders are all there and all used has been checked.
     """
     names = part.get("ExpressionAttributeNames")
-    for kind in ("ProjectionExpression", "UpdateExpression"):
-        if part.get(kind):
-            with _refused(kind):
-                try:
-                    paths = [_named(path, names) for path in _parsed(kind, part[kind])]
-                except _Problem:
-                    if kind == "UpdateExpression":
-                        continue  # moto has the words
-                    raise
-                _check_paths(paths)
+    with _refused("UpdateExpression"):
+        _check_paths(updated(part))
+    with _refused("ProjectionExpression"):
+        _check_paths(Projection(part.get("ProjectionExpression"), names).parse())
     for kind in ("ConditionExpression", "FilterExpression", "KeyConditionExpression"):
         if part.get(kind) is not None:
             with _refused(kind):
@@ -497,7 +491,16 @@ class Projection:
 def updated(part: dict[str, Any]) -> list[Path]:
     """The paths that an update changes."""
     text, names = part.get("UpdateExpression"), part.get("ExpressionAttributeNames")
-    return [_named(path, names) for path in _parsed("UpdateExpression", text)] if text else []
+    try:
+        return [_named(path, names) for path in _parsed("UpdateExpression", text)] if text else []
+    except _Problem:
+        return []  # moto has the words
+
+
+def leads(item: Any, path: Path) -> bool:
+    """Whether a path in an item ends in a map or list that may have such a member."""
+    held = _at(getattr(item, "attrs", None) or {}, path[:-1])
+    return held is not None and held.type == ("L" if isinstance(path[-1], int) else "M")
 
 
 def projected(attrs: Any, paths: Sequence[Path]) -> dict[str, Any]:

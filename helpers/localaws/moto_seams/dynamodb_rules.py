@@ -44,7 +44,16 @@ _UPDATE_FAILURES = re.compile(
     "An operand in the update expression|Item size to update|The document path provided|The provided expression refers"
     "|The update expression attempted"
 )
+_MAKES = re.compile(r"(?<![#:.\w])(?:SET|ADD)\s", re.IGNORECASE)  # an item that is not there; others only take away
+_EMPTY_INDEX_KEY = (
+    "One or more parameter values are not valid. The update expression attempted to update a secondary index key to a "
+    "value that is not supported. The AttributeValue for a key attribute cannot contain an empty string value. "
+    "IndexName: {}, IndexKey: {}"
+)
 _TOKEN_SECONDS = 600
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html: bytes of a key, levels of an item
+_KEY_BYTES = {"HASH": 2048, "RANGE": 1024}
+_LEVELS = 32
 _EXACT = decimal.Context(prec=300, Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EMIN)
 
 
@@ -83,6 +92,9 @@ def clean(parameters: Any) -> None:
 
 
 def _clean_set(value: dict[str, Any], kind: str) -> None:
+    if not value[kind]:
+        kinds = {"SS": "string", "NS": "number", "BS": "binary"}
+        raise _invalid(f"{_INVALID}An {kinds[kind]} set  may not be empty")
     sent, value[kind] = value[kind], [trimmed(m) for m in value[kind]] if kind == "NS" else value[kind]
     if len(set(value[kind])) < len(sent):
         shown = "" if kind == "NS" else f"[{', '.join(map(str, sent))}] "
@@ -184,6 +196,32 @@ def _check_placeholders(body: dict[str, Any]) -> None:
     dynamodb_expressions.check(body)
 
 
+def _check_values(values: dict[str, Any]) -> None:
+    """An item's attributes, or the values of an expression: each has a type, and few levels."""
+    waiting = [(value, 1) for value in values.values()]
+    while waiting:
+        value, level = waiting.pop()
+        if not value:
+            raise _invalid("Supplied AttributeValue is empty, must contain exactly one of the supported datatypes")
+        if level > _LEVELS:
+            text = "Nesting Levels have exceeded supported limits: Attributes in the item have nested levels beyond "
+            raise _invalid(text + "supported limit")
+        ((kind, content),) = value.items()
+        if kind in ("L", "M"):
+            waiting += [(inner, level + 1) for inner in (content.values() if kind == "M" else content)]
+
+
+def _check_key_size(kind: str, value: dict[str, Any]) -> None:
+    limit, content = _KEY_BYTES[kind], value.get("S", value.get("B", ""))
+    size = len(content.encode()) if "S" in value else len(content) * 3 // 4 if type(content) is str else len(content)
+    if size > limit:
+        raise _invalid(
+            f"{_INVALID}Size of hashkey has exceeded the maximum size limit of{limit} bytes"
+            if kind == "HASH"
+            else f"{_INVALID}Aggregated size of all range keys has exceeded the size limit of {limit} bytes"
+        )
+
+
 def _types(table: Any) -> dict[str, str]:
     return {a["AttributeName"]: a["AttributeType"] for a in table.attr}
 
@@ -195,25 +233,63 @@ def _fits(table: Any, key: Any) -> bool:
 
 def _check_item(table: Any, item: dict[str, Any]) -> None:
     types = _types(table)
+    _check_values(item)
     for name in table.table_key_attrs:
+        if name not in item:
+            raise _invalid(f"{_INVALID}Missing the key {name} in the item")
+        if types[name] not in item[name]:
+            actual = next(iter(item[name]))
+            raise _invalid(f"{_INVALID}Type mismatch for key {name} expected: {types[name]} actual: {actual}")
         if item.get(name) in ({"S": ""}, {"B": ""}, {"B": b""}):
             raise _invalid(
                 "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an "
                 f"empty {'string' if types[name] == 'S' else 'binary'} value. Key: {name}"
             )
-    for index, name in _index_keys(table):
+    for index, kind, name in _index_keys(table):
         if name in item and types[name] not in item[name]:
             raise _invalid(
                 f"{_INVALID}Type mismatch for Index Key {name} Expected: {types[name]} "
                 f"Actual: {next(iter(item[name]), '')} IndexName: {index}"
             )
+        if name in item:
+            _check_key_size(kind, item[name])
 
 
-def _index_keys(table: Any) -> Iterator[tuple[str, str]]:
+def _index_keys(table: Any) -> Iterator[tuple[str, str, str]]:
+    """Index, kind of key and attribute of each key of an index that is none of the table."""
     for index in table.all_indexes():
         for key in index.schema:
             if key["AttributeName"] not in table.table_key_attrs:
-                yield index.name, key["AttributeName"]
+                yield index.name, key["KeyType"], key["AttributeName"]
+
+
+def _fetched(table: Any, body: dict[str, Any]) -> Any:
+    """The index that a query or scan reads, if it is a local one and what is asked for must come from the table.
+
+    Raises AwsError for attributes that a global one does not have, and for a filter on attributes that are not in it.
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/LSI.html#LSI.Projections
+    """
+    if (name := body.get("IndexName")) is None:
+        return None
+    index = next((i for i in table.all_indexes() if i.name == name), None)
+    if index is None:
+        raise _invalid(f"The table does not have the specified index: {name}")
+    projection = index.projection or {}
+    if projection.get("ProjectionType", "ALL") == "ALL":
+        return None
+    held = {*table.table_key_attrs, *index.schema_key_attrs, *projection.get("NonKeyAttributes", ())}
+    asked, filtered = (
+        sorted(dynamodb_expressions.attributes(kind, body.get(kind), body.get("ExpressionAttributeNames")) - held)
+        for kind in ("ProjectionExpression", "FilterExpression")
+    )
+    if filtered:
+        text = "does not project one or more filter attributes: "
+        raise _invalid(f"{_INVALID}Secondary index {name} {text}[{', '.join(filtered)}]")
+    if index in table.global_indexes:
+        if asked:
+            raise _invalid(f"{_INVALID}Global secondary index {name} does not project [{', '.join(asked)}]")
+        return None
+    return index if asked or body.get("Select") == "ALL_ATTRIBUTES" else None
 
 
 def _check(operation: str, backend: Any, body: dict[str, Any]) -> None:
@@ -226,8 +302,11 @@ def _check(operation: str, backend: Any, body: dict[str, Any]) -> None:
             return None
 
     def check_key(name: str, key: Any) -> None:
-        if (found := table(name)) and not _fits(found, key):
-            raise _invalid(_SCHEMA)
+        if found := table(name):
+            if not _fits(found, key):
+                raise _invalid(_SCHEMA)
+            for part in found.schema:
+                _check_key_size(part["KeyType"], key[part["AttributeName"]])
 
     if operation in ("GetItem", "DeleteItem", "UpdateItem"):
         check_key(body["TableName"], body["Key"])
@@ -235,7 +314,7 @@ def _check(operation: str, backend: Any, body: dict[str, Any]) -> None:
         _check_item(found, body["Item"])
     elif operation in ("Query", "Scan") and (start := body.get("ExclusiveStartKey")):
         if found := table(body["TableName"]):
-            index = {k for i, k in _index_keys(found) if i == body.get("IndexName")}
+            index = {k for i, _, k in _index_keys(found) if i == body.get("IndexName")}
             if set(start) != {*found.table_key_attrs, *index}:
                 raise _invalid(f"The provided starting key is invalid: {_SCHEMA}")
     elif operation == "BatchGetItem":
@@ -259,8 +338,12 @@ def _check_batch(table: Any, requests: list[dict[str, Any]]) -> None:
         put, delete = request.get("PutRequest"), request.get("DeleteRequest")
         if delete and not _fits(table, delete["Key"]):
             raise _invalid(_SCHEMA)
-        if put:
+        if put:  # all of them before the first is written
             _check_item(table, put["Item"])
+            for part in table.schema:
+                _check_key_size(part["KeyType"], put["Item"][part["AttributeName"]])
+            if len(orjson.dumps(put["Item"], default=repr)) > dynamodb_store.MOST_BYTES:  # as JSON it has more
+                dynamodb_store.check_size(put["Item"])
         item = put["Item"] if put else delete["Key"] if delete else {}
         key = repr([item.get(name) for name in table.table_key_attrs])
         if key in seen:
@@ -277,7 +360,7 @@ def install() -> None:
     import moto.dynamodb.models as models
     import moto.dynamodb.parsing.expressions as expressions
     import moto.dynamodb.responses as responses
-    from moto.core.responses import ActionResult, EmptyResult
+    from moto.core.responses import ActionResult
     from moto.dynamodb.exceptions import (
         ItemSizeToUpdateTooLarge,
         MockValidationException,
@@ -304,7 +387,11 @@ def install() -> None:
             modernize(body)
             inner = [op for item in body.get("TransactItems") or () for op in item.values()]
             for part in (body, *inner):
+                _check_values(part.get("ExpressionAttributeValues") or {})
                 _check_placeholders(part)
+            if operation == "Query" and not body.get("KeyConditionExpression"):
+                text = "Either the KeyConditions or KeyConditionExpression parameter must be specified in the request."
+                raise _invalid(text)
             for request in (body.get("RequestItems") or {}).values() if operation == "BatchGetItem" else ():
                 modernize(request)
                 _check_placeholders(request)
@@ -331,22 +418,48 @@ def install() -> None:
         finally:
             self.in_transaction = False
 
+    def check_paths(store: Any, table_name: str, key: dict[str, Any], rest: dict[str, Any]) -> None:
+        """Paths of an update within something that has no such parts: moto would do nothing."""
+        names, values = rest.get("expression_attribute_names"), rest.get("expression_attribute_values")
+        part = {"UpdateExpression": rest.get("update_expression"), "ExpressionAttributeNames": names}
+        if paths := [path for path in dynamodb_expressions.updated(part) if len(path) > 1]:
+            item, condition = store.get_item(table_name, key), rest.get("condition_expression")
+            holds = dynamodb_expressions.Condition(condition, names, values).expr(item)
+            if holds and not all(dynamodb_expressions.leads(item, path) for path in paths):
+                text = "The document path provided in the update expression is invalid for update"
+                raise MockValidationException(text)
+
     def update_item(self: Any, table_name: str, key: dict[str, Any], **rest: Any) -> Any:
         """As a whole or not at all: moto makes the item first and leaves it when the update fails."""
-        inside = getattr(self, "in_transaction", False)
-        undo = [] if inside else list(_touched(self, [{"Update": {"TableName": table_name, "Key": key}}]))
-        if not rest.get("update_expression"):
+        inside, expression = getattr(self, "in_transaction", False), rest.get("update_expression") or ""
+        removes = bool(expression) and not _MAKES.search(expression) and self.get_item(table_name, key) is None
+        undo = []
+        if removes or not inside:
+            undo = list(_touched(self, [{"Update": {"TableName": table_name, "Key": key}}]))
+        if not expression:
             rest["attribute_updates"] = {}  # an item of the key alone
         try:
+            check_paths(self, table_name, key, rest)
             item = update(self, table_name, key, **rest)
             table = self.get_table(table_name)
             dynamodb_store.changed(table, (item.hash_key, item.range_key))
-            for _, name in _index_keys(table):
-                if name in item.attrs and item.attrs[name].type != _types(table)[name]:
-                    text = "The update expression attempted to update the secondary index key to unsupported type"
-                    raise MockValidationException(_INVALID + text)
+            for index, kind, name in _index_keys(table):
+                if name in item.attrs:
+                    value = item.attrs[name]
+                    if value.type != _types(table)[name]:
+                        text = "The update expression attempted to update the secondary index key to unsupported type"
+                        raise MockValidationException(_INVALID + text)
+                    if value.type != "N" and not value.value:
+                        raise MockValidationException(_EMPTY_INDEX_KEY.format(index, name))
+                    try:
+                        _check_key_size(kind, {value.type: value.value})
+                    except AwsError as error:
+                        raise MockValidationException(error.message) from None
             if item.size() > dynamodb_store.MOST_BYTES:  # the new item: moto measures each step on the way there
                 raise ItemSizeToUpdateTooLarge
+            if removes:  # from an item that is not there, which does not make it
+                for restore in undo:
+                    restore()
             return item
         except Exception as error:
             for restore in undo:
@@ -394,7 +507,8 @@ def install() -> None:
                     "DynamoDB rejected the request because you retried a request with a different payload but with an "
                     "idempotent token that was already used.",
                 )
-            return EmptyResult()
+            self.replayed = True  # which costs what reading the items does
+            return ActionResult({})
         metrics = self.body.get("ReturnItemCollectionMetrics", "NONE") != "NONE"
         if not metrics and dynamodb_transactions.done(self.dynamodb_backend, self.body["TransactItems"]):
             answer = ActionResult({})
@@ -424,7 +538,17 @@ def install() -> None:
             asked, before = self.body.get("ReturnValues", "NONE"), None
             if name == "update_item" and asked == "UPDATED_OLD":
                 before = copy.deepcopy(self.dynamodb_backend.get_item(self.body["TableName"], self.body["Key"]))
-            result = original(self)
+            index = None
+            if name in ("query", "scan"):
+                index = _fetched(self.dynamodb_backend.get_table(self.body["TableName"]), self.body)
+            if index is None:
+                result = original(self)
+            else:
+                projection, index.projection = index.projection, None
+                try:
+                    result = original(self)
+                finally:
+                    index.projection = projection
             if name == "update_item" and asked != "NONE":
                 now = self.dynamodb_backend.get_item(self.body["TableName"], self.body["Key"])
                 if asked.startswith("UPDATED"):  # moto: whole attributes, and only those that differ

@@ -26,6 +26,7 @@ _PLAIN = frozenset(("S", "N", "BOOL", "NULL"))
 # than this many, and more than one in so many.
 _MOVED, _ONE_IN = 1_000, 100
 _SHORT = 64  # characters of a value of which one object is kept for all items
+SHORT_KEY = 256  # characters: what is longer may be too long
 MOST_BYTES = 409_600  # of an item: 400 KB
 # Calls that move items: their parameters and answers are JSON as it stands, but for binary values.
 _HOT = {
@@ -172,6 +173,13 @@ def _size(self: Any) -> int:
     return 1 if kind in ("BOOL", "NULL") else _bytes(value)
 
 
+def check_size(attrs: dict[str, Any]) -> None:
+    """Raises moto's ItemSizeTooLarge for an item that would be."""
+    from moto.dynamodb.models.dynamo_type import DynamoType, Item
+
+    Item(DynamoType({"S": ""}), None, attrs)
+
+
 _NAME, _VALUE = r"(#?[A-Za-z_]\w*)", r"(:\w+)"
 _SET = rf"{_NAME}\s*=\s*(?:if_not_exists\(\s*{_NAME}\s*,\s*{_VALUE}\s*\)|{_VALUE})"
 _ADD = rf"{_NAME}\s+{_VALUE}"
@@ -222,7 +230,8 @@ def _updated(table: Any, before: Any, steps: list[tuple[str, str, str]], names: 
                 return None
             attrs[name] = DynamoType({"N": "0"} if old is None else old) + DynamoType(given)
     types = {key["AttributeName"]: key["AttributeType"] for key in table.attr}  # of the keys of table and indexes
-    fits = all(attrs[name].type == types[name] for name in types.keys() & attrs.keys())
+    keys = [(attrs[name], kind) for name, kind in types.items() if name in attrs]
+    fits = all(value.type == kind and 0 < len(value.value) <= SHORT_KEY for value, kind in keys)
     return attrs if fits and _sizes(attrs) <= MOST_BYTES else None
 
 

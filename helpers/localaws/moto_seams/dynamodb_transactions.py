@@ -13,10 +13,9 @@ import re
 from functools import lru_cache
 from typing import Any
 
-from .dynamodb_store import Key, _found, _steps, _updated, changed
+from .dynamodb_store import SHORT_KEY, Key, _found, _steps, _updated, changed
 
 MOST_ACTIONS = 100
-_SHORT_KEY = 256  # characters: what is longer may be too long, which moto knows
 _IF_ABSENT = re.compile(r"attribute_not_exists\s*\(\s*([A-Za-z_]\w*)\s*\)")
 _PUT = {"TableName", "Item", "ConditionExpression", "ReturnValuesOnConditionCheckFailure"}
 _UPDATE = {"TableName", "Key", "UpdateExpression", "ExpressionAttributeNames", "ExpressionAttributeValues"}
@@ -100,7 +99,7 @@ def _key(table: Any, attrs: dict[str, Any]) -> Key | None:
         if value is None:
             if name == table.hash_key_attr or name == table.range_key_attr:
                 return None
-        elif not 0 < len(value.get(kind, "")) <= _SHORT_KEY:
+        elif not 0 < len(value.get(kind, "")) <= SHORT_KEY:
             return None
     value, ranged = _value(attrs[table.hash_key_attr]), table.range_key_attr
     return value, _value(attrs[ranged]) if ranged else None
