@@ -5,14 +5,18 @@ moto runs in this process here, without a lab: calls go through the same functio
 
 from __future__ import annotations
 
+import base64
 import gzip
+import hashlib
 import io
 import json
 import re
 import time
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -2460,3 +2464,84 @@ def test_a_transaction_that_was_done_before_costs_what_reading_costs(do: Do) -> 
     for kind in ("WriteCapacityUnits", "ReadCapacityUnits", "ReadCapacityUnits"):
         (used,) = do("dynamodb", "TransactWriteItems", **asked)["ConsumedCapacity"]
         assert used == {"TableName": "t", "CapacityUnits": 2.0, kind: 2.0}
+
+
+# refused: what S3 takes only as it is written
+
+
+def test_an_objects_checksum_is_held_against_what_came(do: Do) -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html"""
+    do("s3", "CreateBucket", Bucket="bucket")
+    right = {
+        "ChecksumCRC32": base64.b64encode(zlib.crc32(b"body").to_bytes(4, "big")).decode(),
+        "ChecksumSHA1": base64.b64encode(hashlib.sha1(b"body").digest()).decode(),
+        "ChecksumSHA256": base64.b64encode(hashlib.sha256(b"body").digest()).decode(),
+    }
+    upload = {"UploadId": do("s3", "CreateMultipartUpload", Bucket="bucket", Key="parts")["UploadId"], "PartNumber": 1}
+    for member, value in right.items():
+        do("s3", "PutObject", Bucket="bucket", Key="key", Body=b"body", **{member: value})
+        got = do("s3", "HeadObject", Bucket="bucket", Key="key", ChecksumMode="ENABLED")
+        assert got[member] == value
+        words = f"The {member.removeprefix('Checksum')} you specified did not match the calculated checksum."
+        for operation, more in (("PutObject", {"Key": "key"}), ("UploadPart", {"Key": "parts", **upload})):
+            with pytest.raises(AwsError, match=words) as caught:
+                do("s3", operation, Bucket="bucket", Body=b"other", **{member: value}, **more)
+            assert caught.value.code == "BadDigest"
+    assert do("s3", "GetObject", Bucket="bucket", Key="key")["Body"] == b"body"
+
+
+def test_a_copy_is_made_on_its_conditions(do: Do) -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html"""
+    do("s3", "CreateBucket", Bucket="bucket")
+    tag = do("s3", "PutObject", Bucket="bucket", Key="a+b ü", Body=b"body")["ETag"]
+    before, after = (datetime.now(UTC) + timedelta(hours=h) for h in (-1, 1))
+    upload = {"UploadId": do("s3", "CreateMultipartUpload", Bucket="bucket", Key="c")["UploadId"], "PartNumber": 1}
+
+    def copy(**conditions: Any) -> bool:
+        made = set()
+        for operation, more in (("CopyObject", {}), ("UploadPartCopy", upload)):
+            source, given = "bucket/a%2Bb%20%C3%BC", {f"CopySource{n}": v for n, v in conditions.items()}
+            try:
+                do("s3", operation, Bucket="bucket", Key="c", CopySource=source, **given, **more)
+                made.add(True)
+            except AwsError as error:
+                assert (error.code, error.status) == ("PreconditionFailed", 412)
+                made.add(False)
+        return made.pop() if len(made) == 1 else pytest.fail(f"{conditions} depend on the operation")
+
+    assert copy(IfMatch=tag) and not copy(IfMatch='"another"')
+    assert copy(IfNoneMatch='"another"') and not copy(IfNoneMatch=tag)
+    assert copy(IfModifiedSince=before) and not copy(IfModifiedSince=after)
+    assert copy(IfUnmodifiedSince=after) and not copy(IfUnmodifiedSince=before)
+    assert copy(IfMatch=tag, IfUnmodifiedSince=before) and not copy(IfNoneMatch=tag, IfModifiedSince=before)
+    part = {"Bucket": "bucket", "Key": "c", "CopySource": "bucket/a%2Bb%20%C3%BC", **upload}
+    do("s3", "UploadPartCopy", **part, CopySourceRange="bytes=0-3")
+    with pytest.raises(AwsError, match="Range specified is not valid for source object of size: 4"):
+        do("s3", "UploadPartCopy", **part, CopySourceRange="bytes=0-4")
+
+
+def test_what_s3_would_not_take_or_give(do: Do) -> None:
+    """Below https://docs.aws.amazon.com/AmazonS3/latest/API/: API_PutObject.html, API_UploadPart.html,
+    API_ListObjectsV2.html, API_GetObject.html"""
+    do("s3", "CreateBucket", Bucket="bucket")
+    here: dict[str, Any] = {"Bucket": "bucket", "Key": "key"}
+    do("s3", "PutObject", **here, Body=b"body", Metadata={"ü": "x" * 2046})
+    for parameters, code in (
+        ({"Metadata": {"name": "x" * 2045}}, "MetadataTooLarge"),
+        ({"IfNoneMatch": '"5eb63bbbe01eeed093cb22bb8f5acdc3"'}, "NotImplemented"),
+    ):
+        with pytest.raises(AwsError) as caught:
+            do("s3", "PutObject", **here, Body=b"other", **parameters)
+        assert caught.value.code == code
+    upload = do("s3", "CreateMultipartUpload", **here)["UploadId"]
+    for number, name, code in ((0, upload, "InvalidArgument"), (1, "ended", "NoSuchUpload")):
+        with pytest.raises(AwsError) as caught:
+            do("s3", "UploadPart", **here, PartNumber=number, UploadId=name, Body=b"part")
+        assert caught.value.code == code
+    with pytest.raises(AwsError, match="gives objects whole, or a Range of them"):
+        do("s3", "GetObject", **here, PartNumber=1)
+    for number in range(1001):
+        do("s3", "PutObject", Bucket="bucket", Key=f"many/{number}", Body=b"")
+    for operation, member in (("ListObjectsV2", "Contents"), ("ListObjects", "Contents")):
+        got = do("s3", operation, Bucket="bucket", MaxKeys=5000)
+        assert (len(got[member]), got["MaxKeys"], got["IsTruncated"]) == (1000, 1000, True)

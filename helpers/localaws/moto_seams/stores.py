@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from datetime import UTC
 from functools import lru_cache
 from typing import Any
 from xml.etree import ElementTree
@@ -100,6 +101,25 @@ def site(bucket: str) -> Site:
     )
     restricted = blocks_public(bucket, "restrict_public_buckets")
     return Site(told.get("Suffix", ""), told.get("Key"), redirect, bucket_policy(bucket), restricted)
+
+
+def found(bucket: str, key: str, version: str | None) -> tuple[str, float, int] | None:
+    """An object's ETag (without quotes), when it was modified (whole epoch seconds) and its bytes, or None."""
+    from moto.s3.models import s3_backends
+
+    backend = s3_backends[ACCOUNT_ID]["aws"]
+    stored = backend.get_object(bucket, key, version_id=version) if bucket in backend.buckets else None
+    if stored is None:
+        return None
+    return stored.etag.strip('"'), stored.last_modified.replace(tzinfo=UTC, microsecond=0).timestamp(), stored.size
+
+
+def has_upload(bucket: str, upload: str) -> bool:
+    """Whether an upload in parts is under way; of a bucket that is not there moto knows more."""
+    from moto.s3.models import s3_backends
+
+    stored = s3_backends[ACCOUNT_ID]["aws"].buckets.get(bucket)
+    return stored is None or upload in stored.multiparts
 
 
 def put_object(bucket: str, key: str, body: bytes) -> None:
