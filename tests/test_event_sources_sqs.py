@@ -306,4 +306,6 @@ def test_who_waits_for_a_message_holds_nobody_up(lab: Lab) -> None:
         assert all(len(future.result(timeout=10)["Messages"]) == 1 for future in waiting)
     began = time.monotonic()
     assert "Messages" not in sqs.receive_message(QueueUrl=url, WaitTimeSeconds=1)
+    with pytest.raises(ClientError, match="Must be >= 0 and <= 20, if provided"):
+        sqs.receive_message(QueueUrl=url, WaitTimeSeconds=21)
     assert 0.9 <= time.monotonic() - began < 2.5

@@ -2545,3 +2545,60 @@ def test_what_s3_would_not_take_or_give(do: Do) -> None:
     for operation, member in (("ListObjectsV2", "Contents"), ("ListObjects", "Contents")):
         got = do("s3", operation, Bucket="bucket", MaxKeys=5000)
         assert (len(got[member]), got["MaxKeys"], got["IsTruncated"]) == (1000, 1000, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "attributes", "words"),
+    [
+        ("q", {"VisibilityTimeout": "43201"}, "Invalid value for the parameter VisibilityTimeout."),
+        ("q", {"VisibilityTimeout": "30.5"}, "Invalid value for the parameter VisibilityTimeout."),
+        ("q", {"DelaySeconds": "901"}, "Invalid value for the parameter DelaySeconds."),
+        ("q", {"MessageRetentionPeriod": "59"}, "Invalid value for the parameter MessageRetentionPeriod."),
+        ("q", {"ReceiveMessageWaitTimeSeconds": "21"}, "parameter ReceiveMessageWaitTimeSeconds."),
+        ("q", {"Visibility": "30"}, "Unknown Attribute Visibility."),
+        ("q", {"RedrivePolicy": '{"deadLetterTargetArn": "arn:aws:sqs:us-east-1:1:d", "maxReceiveCount": 0}'},
+         "Invalid value for maxReceiveCount: 0, valid values are from 1 to 1000 both inclusive."),
+        ("q.fifo", {}, "Can only include alphanumeric characters, hyphens, or underscores."),
+    ],
+)  # fmt: skip
+def test_a_queue_that_sqs_would_not_make(do: Do, name: str, attributes: dict[str, str], words: str) -> None:
+    """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html"""
+    with pytest.raises(AwsError, match=re.escape(words)):
+        do("sqs", "CreateQueue", QueueName=name, Attributes=attributes)
+    if attributes:
+        url = do("sqs", "CreateQueue", QueueName="q")["QueueUrl"]
+        with pytest.raises(AwsError, match=re.escape(words)):
+            do("sqs", "SetQueueAttributes", QueueUrl=url, Attributes=attributes)
+
+
+def test_a_queue_keeps_what_is_not_changed(do: Do) -> None:
+    """A new visibility timeout does not take the policy away, by which topics and rules are let in."""
+    url = do("sqs", "CreateQueue", QueueName="q", Attributes={"Policy": ALLOW})["QueueUrl"]
+    do("sqs", "SetQueueAttributes", QueueUrl=url, Attributes={"VisibilityTimeout": "7"})
+    got = do("sqs", "GetQueueAttributes", QueueUrl=url, AttributeNames=["All"])["Attributes"]
+    assert (got["Policy"], got["VisibilityTimeout"]) == (ALLOW, "7")
+    assert got["CreatedTimestamp"].isdigit() and got["LastModifiedTimestamp"].isdigit()
+    do("sqs", "SetQueueAttributes", QueueUrl=url, Attributes={"Policy": ""})
+    assert "Policy" not in do("sqs", "GetQueueAttributes", QueueUrl=url, AttributeNames=["All"])["Attributes"]
+
+
+def test_a_message_that_sqs_would_not_take(do: Do) -> None:
+    """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-message-metadata.html"""
+    url = do("sqs", "CreateQueue", QueueName="q")["QueueUrl"]
+    text = {"DataType": "String", "StringValue": "x"}
+    for more, words in (
+        ({"MessageAttributes": {"a": {**text, "StringValue": ""}}}, "must contain a non-empty value of type 'String'"),
+        ({"MessageAttributes": {"a": {**text, "DataType": "Number"}}}, "Can't cast the value of message (user) attri"),
+        ({"MessageAttributes": {f"a{n}": text for n in range(11)}}, "Number of message attributes [11] exceeds the"),
+        ({"MessageDeduplicationId": "d"}, "Value d for parameter MessageDeduplicationId is invalid."),
+    ):  # fmt: skip
+        with pytest.raises(AwsError, match=re.escape(words)):
+            do("sqs", "SendMessage", QueueUrl=url, MessageBody="x", **more)
+    number = {"DataType": "Number.int", "StringValue": "-1.5e3"}
+    do("sqs", "SendMessage", QueueUrl=url, MessageBody="x", MessageAttributes={"a": number})
+    with pytest.raises(AwsError, match="You have sent 11") as caught:
+        entries = [{"Id": str(n), "ReceiptHandle": "same"} for n in range(11)]
+        do("sqs", "DeleteMessageBatch", QueueUrl=url, Entries=entries)
+    assert caught.value.code == "AWS.SimpleQueueService.TooManyEntriesInBatchRequest"
+    with pytest.raises(Refusal, match="at least one SendMessageBatchRequestEntry"):
+        do("sqs", "SendMessageBatch", QueueUrl=url, Entries=[])

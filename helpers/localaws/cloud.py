@@ -263,7 +263,11 @@ class Cloud:
         if seconds is None:
             url = str(params.get("QueueUrl"))
             seconds = await self.on_moto(queues.wait_seconds, url.rpartition("/")[2], signed.region)
-        until = time.monotonic() + min(20.0, float(seconds or 0))
+        elif not 0 <= float(seconds) <= 20:
+            reason = "Reason: Must be >= 0 and <= 20, if provided."
+            text = f"Value {seconds} for parameter WaitTimeSeconds is invalid. {reason}"
+            raise AwsError("InvalidParameterValue", text)
+        until = time.monotonic() + float(seconds or 0)
         if call.protocol == "json":
             params = params | {"WaitTimeSeconds": 0}
             request = replace(request, body=orjson.dumps(params))

@@ -33,6 +33,7 @@ from . import (
     identities,
     lambdas,
     objects,
+    queues,
     refused,
     stores,
 )
@@ -70,6 +71,7 @@ def load() -> Moto:
     dynamodb_capacity.install()
     lambdas.install()
     objects.install()
+    queues.install()
     stores.install()
     identities.install()
     logging.getLogger("werkzeug").setLevel(logging.ERROR)

@@ -10,6 +10,28 @@ from typing import Any
 from .stores import queue, queue_backend
 
 
+def install() -> None:
+    """Setting one attribute leaves the others as they are (moto forgets the policy), and moments are whole seconds.
+
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_GetQueueAttributes.html
+    """
+    from moto.sqs.models import Queue
+
+    change = Queue._set_attributes
+
+    def set_attributes(self: Any, attributes: dict[str, Any], now: float | None = None) -> None:
+        policy = getattr(self, "policy", None)
+        change(self, attributes, now)
+        if "Policy" not in attributes:
+            self.policy = policy
+        self.last_modified_timestamp = int(self.last_modified_timestamp)
+        if hasattr(self, "created_timestamp"):
+            self.created_timestamp = int(self.created_timestamp)
+
+    setattr(Queue, "_set_attributes", set_attributes)  # noqa: B010
+
+
 def visibility_timeout(arn: str) -> int:
     """A queue's visibility timeout in seconds; raises AwsError when it is not there."""
     return int(queue(arn).visibility_timeout)

@@ -205,9 +205,69 @@ def _notification(parameters: dict[str, Any], call: Call, request: Request) -> N
         raise AwsError("NotImplemented", "The local AWS sends a bucket's events to SQS and SNS only.", 501)
 
 
+_QUEUE_NUMBERS = {
+    "DelaySeconds": (0, 900), "MaximumMessageSize": (1024, 1_048_576), "MessageRetentionPeriod": (60, 1_209_600),
+    "ReceiveMessageWaitTimeSeconds": (0, 20), "VisibilityTimeout": (0, 43_200),
+    "KmsDataKeyReusePeriodSeconds": (60, 86_400),
+}  # fmt: skip
+_QUEUE_ATTRIBUTES = {
+    *_QUEUE_NUMBERS, "Policy", "RedrivePolicy", "RedriveAllowPolicy", "KmsMasterKeyId", "SqsManagedSseEnabled",
+    "FifoQueue", "ContentBasedDeduplication", "DeduplicationScope", "FifoThroughputLimit",
+}  # fmt: skip
+
+
+def _queue(parameters: dict[str, Any], call: Call, request: Request) -> None:
+    """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html"""
+    attributes, name = parameters.get("Attributes") or {}, parameters.get("QueueName", "")
+    for attribute, value in attributes.items():
+        if attribute not in _QUEUE_ATTRIBUTES or (attribute == "FifoQueue" and value == "false"):
+            raise AwsError("InvalidAttributeName", f"Unknown Attribute {attribute}.")
+        low, high = _QUEUE_NUMBERS.get(attribute, (0, 0))
+        if high and not (re.fullmatch(r"\d{1,9}", value) and low <= int(value) <= high):
+            raise AwsError("InvalidAttributeValue", f"Invalid value for the parameter {attribute}.")
+    if name.endswith(".fifo") and attributes.get("FifoQueue") != "true":
+        text = "Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length"
+        raise AwsError("InvalidParameterValue", text)
+    if policy := attributes.get("RedrivePolicy"):
+        most = json.loads(policy).get("maxReceiveCount", 1)
+        if not 1 <= int(most) <= 1000:
+            text = f"Invalid value for maxReceiveCount: {most}, valid values are from 1 to 1000 both inclusive."
+            text = f"Value {policy} for parameter RedrivePolicy is invalid. Reason: {text}"
+            raise AwsError("InvalidParameterValue", text)
+
+
+def _sent(parameters: dict[str, Any], call: Call, request: Request) -> None:
+    """Below https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/: sqs-message-metadata.html"""
+    _message(parameters, call, request)
+    attributes = parameters.get("MessageAttributes") or {}
+    wrong = None
+    if len(attributes) > 10:
+        wrong = f"Number of message attributes [{len(attributes)}] exceeds the allowed maximum [10]."
+    for name, value in attributes.items():
+        kind = value["DataType"].partition(".")[0]
+        content = value.get("BinaryValue" if kind == "Binary" else "StringValue")
+        if not content:
+            wrong = f"Message (user) attribute '{name}' must contain a non-empty value of type '{value['DataType']}'."
+        elif kind == "Number" and not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", content):
+            wrong = f"Can't cast the value of message (user) attribute '{name}' to a number."
+    token = parameters.get("MessageDeduplicationId")
+    if token is not None and not str(parameters["QueueUrl"]).endswith(".fifo"):
+        reason = "The request include parameter that is not valid for this queue type."
+        wrong = f"Value {token} for parameter MessageDeduplicationId is invalid. Reason: {reason}"
+    if wrong:
+        raise AwsError("InvalidParameterValue", wrong)
+
+
+def _deleted(parameters: dict[str, Any], call: Call, request: Request) -> None:
+    """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_DeleteMessageBatch.html"""
+    if (count := len(parameters["Entries"])) > 10:
+        text = f"Maximum number of entries per request are 10. You have sent {count}."
+        raise AwsError("AWS.SimpleQueueService.TooManyEntriesInBatchRequest", text)
+
+
 def _message(parameters: dict[str, Any], call: Call, request: Request) -> None:
     """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html"""
-    for entry in parameters.get("Entries") or [parameters]:
+    for entry in parameters["Entries"] if "Entries" in parameters else [parameters]:
         if not entry.get("MessageBody"):
             raise AwsError("MissingParameter", "The request must contain the parameter MessageBody.")
         if found := _NO_MESSAGE.search(entry["MessageBody"]):
@@ -302,7 +362,10 @@ _RULES = {
     ("s3", "DeleteObjects"): _objects,
     ("s3", "PutBucketNotificationConfiguration"): _notification,
     ("s3", "PutBucketWebsite"): _website,
-    ("sqs", "SendMessage"): _message,
+    ("sqs", "CreateQueue"): _queue,
+    ("sqs", "SetQueueAttributes"): _queue,
+    ("sqs", "SendMessage"): _sent,
+    ("sqs", "DeleteMessageBatch"): _deleted,
     ("sqs", "SendMessageBatch"): _message,
     ("sns", "Publish"): _publish,
     ("sns", "Subscribe"): _subscribe,
