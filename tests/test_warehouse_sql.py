@@ -5,6 +5,7 @@ What a stock DuckDB or PostgreSQL answers otherwise is here on purpose: these ar
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -217,6 +218,30 @@ GOLDEN: list[tuple[str, str, list[tuple[Any, ...]]]] = [
      """JSON_EXTRACT_PATH_TEXT('{"a":1}', 'b'), JSON_EXTRACT_PATH_TEXT(NULL, 'a'), """
      """JSON_EXTRACT_ARRAY_ELEMENT_TEXT('[1,2]', 5)""",
      [("2.55", None, None, None)]),
+    # a NULL among the arguments is not "nothing said"
+    ("r_SUBSTRING", "SELECT SUBSTRING('abc', NULL), SUBSTRING('abc', 1, NULL), LPAD('a', NULL), RPAD('a', NULL, 'x'), "
+     "LPAD('abc', -1)", [(None, None, None, None, "")]),
+    ("r_patternmatching_condition_like", "SELECT c LIKE 'x', c LIKE 'x  ', c LIKE 'x%', c::VARCHAR LIKE 'x', RTRIM(c) "
+     "LIKE 'x', c = 'x' FROM (SELECT 'x'::CHAR(3) AS c) k", [(False, True, True, True, True, True)]),
+    ("r_patternmatching_condition_like", "SELECT 'ÉTÉ' ILIKE 'été', 'ÉTÉ' ILIKE 'Ét%', 'A%' ILIKE 'a\\\\%', "
+     "LOWER('ÉTÉ') LIKE LOWER('été')", [(False, True, True, True)]),  # ILIKE knows ASCII's letters only
+    ("pattern-matching-conditions-posix", "SELECT 'a\\nb' ~ 'a.b', REGEXP_SUBSTR('a\\nb', '.*') = 'a\\nb', "
+     "REGEXP_COUNT('a\\nb', '.')", [(True, True, 3)]),  # . is any character
+    ("r_DATE_TRUNC", "SELECT DATE_TRUNC('millennium', TIMESTAMP '2020-04-30 04:05:06.789'), DATE_TRUNC('century', "
+     "'2000-02-29'::DATE), DATE_TRUNC('decade', '2008-05-05'::DATE)",
+     [("2001-01-01 00:00:00", "1901-01-01 00:00:00", "2000-01-01 00:00:00")]),
+    ("r_Dateparts_for_datetime_functions", "SELECT EXTRACT(sec FROM m), DATE_PART(sec, m), EXTRACT(epoch FROM m), "
+     "DATE_PART(epoch, m) FROM (SELECT '2009-09-21 11:10:03.189717'::TIMESTAMP AS m) s",
+     [(3, 3.189717, 1253531403, 1253531403.189717)]),
+    ("r_DATE_PART_function", "SELECT pgdate_part FROM (SELECT DATE_PART(month, day) FROM t WHERE id = 1) s", [(12.0,)]),
+    ("r_SIGN", "SELECT SIGN(d), SIGN(0.00), SIGN(-2.5::FLOAT) FROM t WHERE id = 3", [("-1", "0", -1.0)]),
+    ("JSON_EXTRACT_ARRAY_ELEMENT_TEXT", "SELECT JSON_EXTRACT_ARRAY_ELEMENT_TEXT('[1,2]', -1), "
+     "JSON_EXTRACT_ARRAY_ELEMENT_TEXT('[1,2]', 0)", [(None, "1")]),
+    ("IS_VALID_JSON", """SELECT IS_VALID_JSON('{"a":1,}'), IS_VALID_JSON('{"a":NaN}'), IS_VALID_JSON('{"a":",}"}'), """
+     """IS_VALID_JSON_ARRAY('[1,]'), IS_VALID_JSON('{"a":1} /* b */')""", [(False, False, True, False, False)]),
+    ("r_numeric_computations201", "SELECT 0.1::REAL = 0.1, 0.1::REAL = '0.1', 0.5::REAL = 0.5, 0.1::FLOAT = 0.1",
+     [(False, True, True, True)]),  # a REAL beside a DECIMAL is computed as DOUBLE PRECISION
+    ("r_GETDATE", "SELECT GETDATE() = DATE_TRUNC('second', GETDATE()), CURRENT_DATE = TRUNC(SYSDATE)", [(True, True)]),
 ]  # fmt: skip
 
 
@@ -295,12 +320,18 @@ REFUSED = [
     ("SELECT TO_DATE('20010631', 'YYYYMMDD')", "does not read 20010631"),
     ("""SELECT JSON_EXTRACT_PATH_TEXT('{"a":1.50}', 'a')""", "does not decide how Redshift writes"),
     ("SELECT CBRT(27)", "does not have the function CBRT"),
+    ("SELECT MEDIAN(DISTINCT q) FROM t", "MEDIAN with DISTINCT"),
+    ("SELECT SPLIT_PART('abc', '', 1)", "SPLIT_PART with an empty delimiter"),
+    ("SELECT x.id FROM t x, t y WHERE x.id = y.q(+)", r"outer joins by \(\+\)"),
     # what Redshift itself refuses
     ("SELECT id FROM t WHERE s = 1", "operator does not exist: character varying = integer"),
     ("SELECT SUM(q) OVER (PARTITION BY s ORDER BY id) FROM t", "require a frame clause"),
     ("SELECT SUM(q) OVER (ORDER BY id RANGE UNBOUNDED PRECEDING) FROM t", "RANGE is not supported"),
     ("SELECT s FROM t GROUP BY q", 'column "s" must appear in the GROUP BY clause'),
     ("SELECT SUM(SUM(q)) FROM t", "may not be nested"),
+    ("SELECT RATIO_TO_REPORT(q) OVER (ORDER BY id) FROM t", "takes neither an ORDER BY nor a frame"),
+    ("""SELECT JSON_EXTRACT_ARRAY_ELEMENT_TEXT('["a",["b",1,["c",2,3,null,]]]', 1)""", "JSON parsing error"),
+    ("SELECT 'é'::CHAR(3)", "Multibyte character not supported for CHAR"),
     ("SELECT nosuch FROM t", 'column "nosuch" does not exist'),
     ("SELECT * FROM nosuch", 'relation "nosuch" does not exist'),
     ("SELECT true::VARCHAR", "cannot cast type boolean to character varying"),
@@ -332,6 +363,7 @@ def test_strings_fit_their_columns_in_bytes(w: Warehouse) -> None:
     assert w.error("INSERT INTO short (a) VALUES ('éé')") == too_long
     assert w.error("INSERT INTO short (a) SELECT s || 'xyz' FROM t") == too_long
     w.run("INSERT INTO short VALUES ('abc   ', 'x  '), ('é', NULL)")  # blanks beyond the end are dropped
+    assert "Multibyte character not supported for CHAR" in w.error("INSERT INTO short (c) SELECT 'é' FROM t")
     w.run("INSERT INTO short (a) SELECT 'abcdef'::VARCHAR(3)")
     assert w.rows("SELECT a, LEN(a), c, LEN(c) FROM short ORDER BY a, c") == [
         ("abc", 3, "x   ", 1), ("abc", 3, None, None), ("é", 1, None, None),
@@ -356,6 +388,37 @@ def test_identity_default_and_not_null(w: Warehouse) -> None:
     assert len(set(keys)) == 3 and all(k % 5 == 0 for k in keys) and rest == [(1, 2, 3), (7, 7, 7), (0, 0, 0)]
 
 
+def test_what_a_column_that_is_added_must_hold(w: Warehouse) -> None:
+    """https://docs.aws.amazon.com/redshift/latest/dg/r_ALTER_TABLE.html"""
+    w.run("CREATE TABLE grown (a INT)")
+    w.run("INSERT INTO grown VALUES (1)")
+    w.run("ALTER TABLE grown ADD COLUMN b INT NOT NULL DEFAULT 3")
+    assert w.error("INSERT INTO grown VALUES (2, NULL)") == "ERROR: Cannot insert a NULL value into column b"
+    w.run("INSERT INTO grown (a) VALUES (2)")
+    w.run("INSERT INTO grown VALUES (3, 4)")
+    w.run("UPDATE grown SET b = DEFAULT WHERE a = 3")
+    assert w.rows("SELECT * FROM grown ORDER BY a") == [(1, 3), (2, 3), (3, 3)]
+    w.run("CREATE TABLE empty (a INT, b INT)")
+    w.run("INSERT INTO empty DEFAULT VALUES")
+    assert w.rows("SELECT * FROM empty") == [(None, None)]
+
+
+def test_what_time_it_is_in_a_transaction(w: Warehouse) -> None:
+    """GETDATE is when the statement began, SYSDATE when the transaction did: r_GETDATE, r_SYSDATE."""
+    session = w.run("BEGIN", SessionKeepAliveSeconds=60)["SessionId"]
+
+    def ask(sql: str) -> tuple[Any, ...]:
+        statement = w.data.execute_statement(Sql=sql, SessionId=session)["Id"]
+        assert w.wait(statement)["Status"] == "FINISHED"
+        return w.result(statement)[0]
+
+    (began,) = ask("SELECT SYSDATE")
+    deadline = time.monotonic() + 10
+    while ask("SELECT GETDATE() > SYSDATE") != (True,):
+        assert time.monotonic() < deadline
+    assert ask("SELECT SYSDATE, CURRENT_DATE = SYSDATE::DATE") == (began, True)
+
+
 def test_update_delete_and_merge(w: Warehouse) -> None:
     """https://docs.aws.amazon.com/redshift/latest/dg/r_MERGE.html"""
     w.run("CREATE TABLE target (id INT, v VARCHAR(10))")
@@ -374,6 +437,11 @@ def test_update_delete_and_merge(w: Warehouse) -> None:
     assert w.error(merge) == "ERROR: Found multiple matches to update the same tuple."
     query = merge.replace("USING source s", "USING (SELECT * FROM source) s")
     assert "takes its rows from a table" in w.error(query)
+    assert "another table than it changes" in w.error(merge.replace("USING source s", "USING target s"))
+    whole = "MERGE INTO target USING target_2 ON target.id = target_2.id WHEN MATCHED THEN DELETE "
+    w.run("CREATE TABLE target_2 AS SELECT 1 AS id, 'x' AS v UNION ALL SELECT 7, 'seven'")
+    w.run(whole + "WHEN NOT MATCHED THEN INSERT VALUES (target_2.id, target_2.v)")
+    assert w.rows("SELECT * FROM target ORDER BY id") == [(3, "THREE!"), (7, "seven")]
     assert "needs WHEN MATCHED and WHEN NOT MATCHED" in w.error(merge.partition("WHEN NOT")[0])
     w.run("CREATE VIEW source_view AS SELECT * FROM source")
     assert "not from a view" in w.error(merge.replace("USING source s", "USING source_view s"))
@@ -440,6 +508,29 @@ def test_views_by_name_only(w: Warehouse) -> None:
     w.run("CREATE TABLE base (n INT, m INT)")
     w.run("INSERT INTO base VALUES (1, 2)")
     assert w.rows("SELECT * FROM late") == [(1, 2)]
+    w.run("CREATE OR REPLACE VIEW late AS WITH b AS (SELECT m FROM public.base) SELECT m FROM b WITH NO SCHEMA BINDING")
+    assert "names each table with its schema" in w.error(
+        "CREATE VIEW other AS SELECT * FROM base WITH NO SCHEMA BINDING"
+    )
+
+
+@pytest.mark.parametrize("word", ["user", "order", "tag", "timestamp", "percent"])
+def test_reserved_words_are_names_in_quotes_only(w: Warehouse, word: str) -> None:
+    """https://docs.aws.amazon.com/redshift/latest/dg/r_pg_keywords.html"""
+    assert f'syntax error at or near "{word}"' in w.error(f"CREATE TABLE named (id INT, {word} VARCHAR(5))")
+    w.run(f'CREATE TEMP TABLE named (id INT, "{word}" VARCHAR(5))', "DROP TABLE named")
+
+
+def test_a_view_is_replaced_by_one_with_the_same_columns(w: Warehouse) -> None:
+    """https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_VIEW.html"""
+    w.run("CREATE VIEW seen AS SELECT id, s FROM t")
+    w.run("CREATE OR REPLACE VIEW seen AS SELECT id, s FROM t WHERE id = 3")
+    for query in ("SELECT id FROM t", "SELECT id, s AS other FROM t", "SELECT s AS id, s FROM t"):
+        assert "cannot change the names, types or number" in w.error(f"CREATE OR REPLACE VIEW seen AS {query}")
+    assert w.rows("SELECT * FROM seen") == [(3, "b")]
+    w.run("CREATE USER sly PASSWORD 'Readonly1'", "GRANT CREATE ON SCHEMA public TO sly", "GRANT SELECT ON t TO sly")
+    replaced = "CREATE OR REPLACE VIEW seen AS SELECT id, s FROM t"
+    assert "must be owner" in w.error(replaced, DbUser="sly")
 
 
 def test_what_is_kept_of_a_tables_design(w: Warehouse) -> None:

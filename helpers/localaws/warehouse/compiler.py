@@ -86,8 +86,12 @@ class Compiler:
             raise SqlError(f"syntax error: {str(error).splitlines()[0]}") from None
 
     def query(self, sql: str, late: bool = False) -> Compiled:
-        """A SELECT, WITH or a set of them."""
-        made = self._query(self.parse(sql), None)
+        """A SELECT, WITH or a set of them; `late`: of a view that is not bound to what it names."""
+        tree = self.parse(sql)
+        own = {c.alias.lower() for c in tree.find_all(exp.CTE)}
+        if late and any(not t.db and t.name.lower() not in own for t in tree.find_all(exp.Table)):
+            raise SqlError("a view with no schema binding names each table with its schema")
+        made = self._query(tree, None)
         if any(t == INTERVAL for _, t in made.columns):
             raise refuse("intervals as values: use DATEDIFF")
         return replace(made, columns=[(n, _stored(t)) for n, t in made.columns])
@@ -106,6 +110,8 @@ class Compiler:
     def insert_from(self, relation: Relation, columns: list[Column], source: str, ctas: bool = False) -> str:
         """An INSERT of values that are what the columns take, from DuckDB's SQL; the others get their defaults."""
         given = [name(c.name) for c in columns]
+        if not given and not any(c.identity or c.default for c in relation.columns):
+            return f"INSERT INTO {relation.engine_name} DEFAULT VALUES"
         rest = [c for c in relation.columns if c.name not in {x.name for x in columns} and (c.identity or c.default)]
         filled = [self.sequence_value(relation, c) if c.identity else self.default(c) for c in rest]
         target = ", ".join([*given, *(name(c.name) for c in rest)])
@@ -357,6 +363,7 @@ class Compiler:
                 "nvl": "coalesce",
                 "dateadd": "date_add",
                 "datediff": "date_diff",
+                "date_part": "pgdate_part",
                 "decode": "case",
                 "nvl2": "case",
             }.get(label, label)
@@ -605,6 +612,8 @@ class Compiler:
         column, table = node.name.lower(), node.table.lower()
         if node.args.get("catalog") or isinstance(node.this, exp.Star):
             raise self._unknown(node)
+        if node.args.get("join_mark"):
+            raise refuse("outer joins by (+): use LEFT JOIN")
         if not table and column == "sysdate":
             return functions.call("sysdate", [])
         at: Scope | None = scope
@@ -707,11 +716,19 @@ class Compiler:
         return Typed(f"({made.sql})", _stored(made.columns[0][1]))
 
     def _on_like(self, node: Any, scope: Scope, escape: str = "\\") -> Typed:
+        """The blanks of a CHAR count, and ILIKE knows the case of ASCII's letters only.
+
+        https://docs.aws.amazon.com/redshift/latest/dg/r_patternmatching_condition_like.html
+        """
         text, wanted = (values.as_text(v) for v in self._binary(node, scope))
-        word = "ILIKE" if isinstance(node, exp.ILike) else "LIKE"
-        word = f"NOT {word}" if node.args.get("negate") else word
+        x, y = (f"rpad({v.sql}, {v.type.length}, ' ')" if v.type.name == "bpchar" else v.sql for v in (text, wanted))
+        if isinstance(node, exp.ILike):
+            if escape.isalpha():
+                raise refuse("ILIKE with a letter as its escape character")
+            x, y = f"rs_ascii_lower({x})", f"rs_ascii_lower({y})"
+        word = "NOT LIKE" if node.args.get("negate") else "LIKE"
         end = f" ESCAPE {quote(escape)}" if wanted.text is None or escape in wanted.text else ""
-        return Typed(f"({text.sql} {word} {wanted.sql}{end})", BOOL)
+        return Typed(f"({x} {word} {y}{end})", BOOL)
 
     _on_ilike = _on_like
 
@@ -724,7 +741,7 @@ class Compiler:
     def _on_regexplike(self, node: Any, scope: Scope) -> Typed:
         self._only(node, "this", "expression")
         text, wanted = self._binary(node, scope)
-        return Typed(f"regexp_matches({values.as_text(text).sql}, {functions.pattern(wanted)})", BOOL)
+        return Typed(f"regexp_matches({values.as_text(text).sql}, {functions.pattern(wanted)}, 's')", BOOL)
 
     def _on_add(self, node: Any, scope: Scope) -> Typed:
         return values.arithmetic("+", *self._binary(node, scope))
@@ -789,7 +806,8 @@ class Compiler:
         return functions.part_function("extract", node.this.name, [self._expression(node.expression, scope)])
 
     def _on_currentdate(self, node: Any, scope: Scope) -> Typed:
-        return cast(functions.call("getdate", []), parse_type("date"))
+        """When the transaction began: https://docs.aws.amazon.com/redshift/latest/dg/r_CURRENT_DATE_function.html"""
+        return cast(functions.call("sysdate", []), parse_type("date"))
 
     def _on_currenttimestamp(self, node: Any, scope: Scope) -> Typed:
         if not node.args.get("sysdate"):
@@ -883,6 +901,8 @@ class Compiler:
         order = node.args.get("order")
         keys = [bare(self._expression(o.this, scope)) + self._direction(o) for o in order.expressions] if order else []
         frame = self._frame(node.args.get("spec"))
+        if function == "ratio_to_report" and (keys or frame):
+            raise SqlError("RATIO_TO_REPORT takes neither an ORDER BY nor a frame clause")
         framed = (*AGGREGATES, "first_value", "last_value", "nth_value")
         if keys and not frame and function in framed:
             raise SqlError("Aggregate window functions with an ORDER BY clause require a frame clause")
@@ -928,7 +948,7 @@ class Compiler:
 
     def _value(self, node: Any, relation: Relation, column: Column, scope: Scope) -> str:
         """What INSERT and UPDATE put into a column."""
-        if isinstance(node, exp.Var) and node.name.upper() == "DEFAULT":
+        if isinstance(node, exp.Var | exp.Column) and node.sql().upper() == "DEFAULT":
             if column.identity:
                 return self.sequence_value(relation, column)
             return self.default(column) if column.default else "NULL"
@@ -1041,6 +1061,8 @@ class Compiler:
         found = self.catalog.find(node.args["using"].db.lower(), node.args["using"].name.lower().removeprefix("#"))
         if found is not None and found.kind != "r":
             raise SqlError("MERGE takes its rows from a table, not from a view")
+        if found is relation:
+            raise SqlError("MERGE takes its rows from another table than it changes")
         source = self._table(node.args["using"], scope)
         on = self._condition(node.args["on"], scope)
         clauses: dict[bool, str] = {}
@@ -1066,8 +1088,12 @@ class Compiler:
             return f"UPDATE SET {self._sets(then.expressions, relation, scope)}"
         if not isinstance(then, exp.Insert):
             raise self._unknown(then)
-        named = [c.name.lower() for c in then.this.expressions] if then.this else [c.name for c in relation.columns]
-        given = list(then.expression.expressions)
+        listed = list(then.this.expressions) if then.this else []
+        if len(listed) == 1 and isinstance(listed[0], exp.Anonymous):  # INSERT VALUES (…), as the parser reads it
+            given, listed = list(listed[0].expressions), []
+        else:
+            given = list(then.expression.expressions)
+        named = [c.name.lower() for c in listed] or [c.name for c in relation.columns]
         if len(named) != len(given):
             raise SqlError("INSERT has another number of expressions than of target columns")
         columns = [relation.column(n) for n in named]

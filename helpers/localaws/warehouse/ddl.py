@@ -204,14 +204,18 @@ class Definitions:
         existing = self.catalog.find(schema, name)
         if existing and (existing.kind != "v" or not replaces):
             raise SqlError(f'Relation "{name}" already exists')
+        if existing:
+            self.catalog.need_owner(existing)
         compiled = self.compiler.query(query, late=late)
         if named and len(named) != len(compiled.columns):
             raise SqlError("CREATE VIEW specifies a wrong number of column names")
         names = named or [n for n, _ in compiled.columns]
         columns = [Column(n, _stored(t)) for n, (_, t) in zip(names, compiled.columns, strict=True)]
-        view = Relation(
-            schema, name, "v", columns, self.catalog.user, existing.oid if existing else 0, sql=query.strip(), late=late
-        )
+        before = existing.columns if existing and not existing.late else columns
+        if [(c.name, c.type) for c in before] != [(c.name, c.type) for c in columns]:
+            raise SqlError("CREATE OR REPLACE VIEW cannot change the names, types or number of the view's columns")
+        owner, oid = (existing.owner, existing.oid) if existing else (self.catalog.user, 0)
+        view = Relation(schema, name, "v", columns, owner, oid, sql=query.strip(), late=late)
         view.diststyle = ""
         self._check_names(view)
         self.catalog.put(view)
@@ -282,10 +286,15 @@ class Definitions:
                 relation.columns = [*relation.columns, column]
                 self._check_names(relation)
                 self._design(relation, TableText("", "", False, False, [], [], like=("", "")))
-                self.connection.execute(f"ALTER TABLE {table} ADD COLUMN {quoted(column.name)} {column.type.engine}")
-                if column.default:
-                    value = self.compiler.default(column)
-                    self.connection.execute(f"UPDATE {table} SET {quoted(column.name)} = {value}")
+                value = f" DEFAULT {self.compiler.default(column)}" if column.default else ""
+                self.connection.execute(
+                    f"ALTER TABLE {table} ADD COLUMN {quoted(column.name)} {column.type.engine}{value}"
+                )
+                alters = f"ALTER TABLE {table} ALTER COLUMN {quoted(column.name)}"
+                if column.not_null:
+                    self.connection.execute(f"{alters} SET NOT NULL")
+                if value:  # from here on, INSERT fills it in
+                    self.connection.execute(f"{alters} DROP DEFAULT")
         elif r.accept("drop"):
             if r.accept("constraint"):
                 r.name()

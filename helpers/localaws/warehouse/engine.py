@@ -27,6 +27,7 @@ from . import loading, parsing, passwords
 from .catalog import Catalog, Relation
 from .compiler import Compiler
 from .ddl import Definitions
+from .functions import STATEMENT
 from .parsing import Reader
 from .process import Message, pack
 from .sqltypes import SqlError, Type, refuse
@@ -235,6 +236,7 @@ class Engine:
         r = Reader(sql)
         word = r.peek()
         compiler = Compiler(session.catalog, parameters, self.settings)
+        session.connection.execute(f"SET VARIABLE {STATEMENT} = TIMESTAMP '{loading.clock()}'")
         if word in ("select", "with", "(", "values"):
             compiled = compiler.query(sql)
             if compiled.into:

@@ -146,8 +146,10 @@ def _abs(x: Typed) -> Typed:
 
 @_has("sign", 1)
 def _sign(x: Typed) -> Typed:
+    """A DECIMAL's is a NUMERIC(1,0): https://docs.aws.amazon.com/redshift/latest/dg/r_SIGN.html"""
     x = _need_number(x)
-    return Typed(f"CAST(sign({x.sql}) AS {x.type.engine})", x.type)
+    kind = numeric(1, 0) if x.type.name == "numeric" else x.type
+    return Typed(f"CAST(sign({x.sql}) AS {kind.engine})", kind)
 
 
 def _to_whole(function: str) -> Function:
@@ -285,9 +287,9 @@ def _substring(text: Typed, start: Typed, count: Typed | None = None) -> Typed:
     """A start at 0 or before the text shortens the result: https://docs.aws.amazon.com/redshift/latest/dg/r_SUBSTRING.html"""
     x, s = as_text(text).sql, cast(start, INT4).sql
     if count is None:
-        return Typed(f"substr({x}, greatest({s}, 1))", varchar())
+        return Typed(f"substr({x}, rs_not_below({s}, 1))", varchar())
     n = f"rs_at_least({cast(count, INT4).sql}, 0, 'negative substring length not allowed')"
-    return Typed(f"substr({x}, greatest({s}, 1), greatest({n} + least({s} - 1, 0), 0))", varchar())
+    return Typed(f"substr({x}, rs_not_below({s}, 1), rs_not_below({n} + least({s} - 1, 0), 0))", varchar())
 
 
 def _side(function: str) -> Function:
@@ -310,7 +312,7 @@ def _bounded(count: Typed) -> str:
 def _padded(function: str) -> Function:
     def make(text: Typed, count: Typed, fill: Typed | None = None) -> Typed:
         by = as_text(fill).sql if fill else "' '"
-        return Typed(f"{function}({as_text(text).sql}, greatest({_bounded(count)}, 0), {by})", varchar())
+        return Typed(f"{function}({as_text(text).sql}, rs_not_below({_bounded(count)}, 0), {by})", varchar())
 
     return make
 
@@ -334,7 +336,9 @@ def _chr(code: Typed) -> Typed:
 @_has("split_part", 3)
 def _split_part(text: Typed, delimiter: Typed, position: Typed) -> Typed:
     n = f"rs_at_least({cast(position, INT4).sql}, 1, 'field position must be greater than zero')"
-    return Typed(f"split_part({as_text(text).sql}, {as_text(delimiter).sql}, {n})", varchar())
+    empty = quote(str(refuse("SPLIT_PART with an empty delimiter")))
+    by = f"CASE {as_text(delimiter).sql} WHEN '' THEN error({empty}) ELSE {as_text(delimiter).sql} END"
+    return Typed(f"split_part({as_text(text).sql}, {by}, {n})", varchar())
 
 
 def pattern(value: Typed, found: bool = False) -> str:
@@ -354,17 +358,19 @@ def _regexp_replace(text: Typed, wanted: Typed, by: Typed | None = None) -> Type
     new = constant(by, "REGEXP_REPLACE with a replacement") if by else ""
     if "$" in new or "\\" in new:
         raise refuse("REGEXP_REPLACE with references in the replacement")
-    return Typed(f"regexp_replace({as_text(text).sql}, {pattern(wanted, True)}, {quote(new)}, 'g')", varchar())
+    return Typed(f"regexp_replace({as_text(text).sql}, {pattern(wanted, True)}, {quote(new)}, 'gs')", varchar())
 
 
 @_has("regexp_substr", 2)
 def _regexp_substr(text: Typed, wanted: Typed) -> Typed:
-    return Typed(f"regexp_extract({as_text(text).sql}, {pattern(wanted, True)})", varchar())
+    return Typed(f"regexp_extract({as_text(text).sql}, {pattern(wanted, True)}, 0, 's')", varchar())
 
 
 @_has("regexp_count", 2)
 def _regexp_count(text: Typed, wanted: Typed) -> Typed:
-    return Typed(f"CAST(len(regexp_extract_all({as_text(text).sql}, {pattern(wanted, True)})) AS INTEGER)", INT4)
+    return Typed(
+        f"CAST(len(regexp_extract_all({as_text(text).sql}, {pattern(wanted, True)}, 0, 's')) AS INTEGER)", INT4
+    )
 
 
 # JSON
@@ -380,8 +386,11 @@ def _json_path(text: Typed, *steps: Typed) -> Typed:
 
 @_has("json_extract_array_element_text", 2)
 def _json_element(text: Typed, position: Typed) -> Typed:
-    x, path = f"rs_json({as_text(text).sql})", quote(f"$[{_number(position, 'a JSON position')}]")
-    return Typed(f"rs_found({x}, json_extract_string({x}, {path}), json_type({x}, {path}))", varchar())
+    """NULL for a position that is negative or not there: https://docs.aws.amazon.com/redshift/latest/dg/JSON_EXTRACT_ARRAY_ELEMENT_TEXT.html"""
+    at, x = _number(position, "a JSON position"), f"rs_json({as_text(text).sql})"
+    path = quote(f"$[{max(at, 0)}]")
+    found = f"rs_found({x}, json_extract_string({x}, {path}), json_type({x}, {path}))"
+    return Typed(f"CASE WHEN {at} >= 0 THEN {found} END", varchar())
 
 
 @_has("json_array_length", 1)
@@ -395,7 +404,7 @@ def _json_length(text: Typed) -> Typed:
 def _valid(kind: str) -> Function:
     def make(text: Typed) -> Typed:
         x = as_text(text).sql
-        return Typed(f"CASE WHEN json_valid({x}) THEN json_type({x}) = '{kind}' ELSE {x} IS NULL AND NULL END", BOOL)
+        return Typed(f"CASE WHEN rs_is_json({x}) THEN json_type({x}) = '{kind}' ELSE {x} IS NULL AND NULL END", BOOL)
 
     return make
 
@@ -459,26 +468,31 @@ def part_function(name: str, part: str, arguments: list[Typed]) -> Typed:
         unit = date_part(part, (*_SPANS, "decade", "century", "millennium"))
         if arguments[0].type.name == "timestamptz":
             raise refuse("DATE_TRUNC of a TIMESTAMPTZ")
-        return Typed(f"CAST(date_trunc('{unit}', {as_moment(arguments[0]).sql}) AS TIMESTAMP)", TIMESTAMP, const)
+        x = as_moment(arguments[0]).sql
+        if unit in ("century", "millennium"):  # they begin with the years 1901 and 2001
+            return Typed(f"(date_trunc('{unit}', {x} - to_years(1)) + to_years(1))", TIMESTAMP, const)
+        return Typed(f"CAST(date_trunc('{unit}', {x}) AS TIMESTAMP)", TIMESTAMP, const)
     unit = date_part(
         part, ("year", "quarter", "month", "week", "dow", "doy", "day", "hour", "minute", "second", "epoch")
     )
     if arguments[0].type.name == "timestamptz":
         raise refuse(f"{name.upper()} of a TIMESTAMPTZ")
-    if unit == "second" and name == "date_part":
-        raise refuse("DATE_PART of seconds")
-    kind = FLOAT8 if name == "date_part" else INT8 if unit == "epoch" else INT4
-    found = f"date_part('{unit}', {as_moment(arguments[0]).sql})"
-    return Typed(f"CAST({f'floor({found})' if unit == 'epoch' else found} AS {kind.engine})", kind, const)
+    x = as_moment(arguments[0]).sql
+    if name == "date_part":  # of seconds, it "returns the complete seconds portion", with its fraction
+        found = f"date_part('microsecond', {x}) / 1000000" if unit == "second" else f"date_part('{unit}', {x})"
+        return Typed(f"CAST({found} AS DOUBLE)", FLOAT8, const)
+    kind = INT8 if unit == "epoch" else INT4
+    return Typed(f"CAST(floor(date_part('{unit}', {x})) AS {kind.engine})", kind, const)
 
 
 NOW = "CAST(now() AT TIME ZONE 'UTC' AS TIMESTAMP)"  # when the transaction began
+STATEMENT = "rs_statement"  # the session's variable for when its statement began
 
 
 @_has("getdate", 0)
 def _getdate() -> Typed:
-    """Without fractions of a second, in UTC: https://docs.aws.amazon.com/redshift/latest/dg/r_GETDATE.html"""
-    return Typed(f"date_trunc('second', {NOW})", TIMESTAMP)
+    """When the statement began, in whole seconds: https://docs.aws.amazon.com/redshift/latest/dg/r_GETDATE.html"""
+    return Typed(f"date_trunc('second', CAST(getvariable('{STATEMENT}') AS TIMESTAMP))", TIMESTAMP)
 
 
 @_has("sysdate", 0)
@@ -629,6 +643,8 @@ def aggregate(name: str, arguments: list[Typed], distinct: bool, over: str, orde
         kind = numeric(38, x.type.scale)  # the argument's scale; digits beyond it are cut, as in a division
         return Typed(shifted(f"({units(Typed(total, kind))} // {count})", kind), kind)
     if name == "median":
+        if distinct:
+            raise refuse("MEDIAN with DISTINCT")
         return _median(x, over)
     if name == "percentile_cont":
         raise refuse("PERCENTILE_CONT: use MEDIAN")

@@ -20,6 +20,22 @@ _TOKEN = re.compile(
 )
 
 
+# They are names in double quotes only. https://docs.aws.amazon.com/redshift/latest/dg/r_pg_keywords.html
+_RESERVED = frozenset(
+    "aes128 aes256 all allowoverwrite analyse analyze and any array as asc authorization az64 backup between "
+    "binary blanksasnull both bytedict bzip2 case cast check collate column constraint create credentials cross "
+    "current_date current_time current_timestamp current_user current_user_id default deferrable deflate defrag "
+    "delta delta32k desc disable distinct do else emptyasnull enable encode encrypt encryption end except "
+    "explicit false for foreign freeze from full globaldict256 globaldict64k grant group gzip having identity "
+    "ignore ilike in initially inner intersect interval into is isnull join language leading left like limit "
+    "localtime localtimestamp lun luns lzo lzop minus mostly16 mostly32 mostly8 natural new not notnull null "
+    "nulls off offline offset oid old on only open or order outer overlaps parallel partition percent permissions "
+    "placing primary raw readratio recover references rejectlog resort respect restore right select session_user "
+    "similar snapshot some sysdate system table tag tdes text255 text32k then timestamp to top trailing true "
+    "truncatecolumns union unique user using verbose wallet when where with without".split()
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Token:
     kind: str  # string, quoted, dollar, number, word, sign
@@ -97,7 +113,7 @@ class Reader:
 
     def name(self) -> str:
         """An identifier; Redshift makes lower case of quoted ones, too."""
-        if self.kind not in ("word", "quoted"):
+        if self.kind not in ("word", "quoted") or self.peek() in _RESERVED:
             raise self.error()
         token = self.take()
         return token.text.lower() if token.kind == "word" else token.text[1:-1].replace('""', '"').lower()
@@ -374,8 +390,7 @@ def copy_options(r: Reader) -> dict[str, str | list[str]]:
             name = r.take().text.lower()
             found[name] = r.take().text.lower() if r.peek() in ("on", "off", "true", "false", "preset") else "on"
         elif r.accept("manifest"):
-            r.accept("verbose")
-            found["manifest"] = ""
+            found["manifest"] = "verbose" if r.accept("verbose") else ""
         elif r.accept("partition", "by"):
             found["partition"] = r.names()
             found["include"] = "1" if r.accept("include") else ""
@@ -385,8 +400,8 @@ def copy_options(r: Reader) -> dict[str, str | list[str]]:
             name = r.take().text.lower()
             r.accept("as")
             found[name] = r.string() if r.kind == "string" else r.take().text
-            if name == "maxfilesize" and r.peek() in ("mb", "gb"):
-                r.take()
+            if name in ("maxfilesize", "rowgroupsize"):
+                found[name] = f"{found[name]} {r.take().text if r.peek() in ('mb', 'gb') else 'mb'}"
         else:
             raise r.error()
     return found

@@ -35,6 +35,8 @@ CREATE OR REPLACE MACRO rs_cut(x, n) AS CASE WHEN strlen(x) <= n THEN x WHEN str
 CREATE OR REPLACE MACRO rs_fit(x, n, kind) AS CASE WHEN x IS NULL OR strlen(x) <= n THEN x
     WHEN strlen(rtrim(x, ' ')) <= n THEN rs_cut(x, n)
     ELSE error('value too long for type ' || kind || '(' || n || ')') END;
+CREATE OR REPLACE MACRO rs_single(x) AS CASE WHEN strlen(x) <> length(x) THEN error('Multibyte character not supported '
+    || 'for CHAR (Hint: Try using VARCHAR).') ELSE x END;
 CREATE OR REPLACE MACRO rs_digit(x, good, kind) AS error('Invalid digit, Value ''' || substr(x,
     length(regexp_extract(x, good)) + 1, 1) || ''', Pos ' || length(regexp_extract(x, good)) || ', Type: ' || kind);
 CREATE OR REPLACE MACRO rs_undecided(x, what) AS error('The local warehouse does not decide how Redshift converts '
@@ -77,10 +79,14 @@ CREATE OR REPLACE MACRO rs_weeks(a, b) AS CASE WHEN rs_since(b, TIMESTAMP '0001-
     WHEN a IS NULL OR b IS NULL THEN NULL
     ELSE error('The local warehouse does not decide whether Redshift''s week begins on Sunday or on Monday here: '
     || 'use DATE_TRUNC, whose weeks begin on Mondays.') END;
-CREATE OR REPLACE MACRO rs_json(x) AS CASE WHEN x IS NULL OR json_valid(x) THEN x ELSE error('JSON parsing error') END;
+CREATE OR REPLACE MACRO rs_is_json(x) AS json_valid(x) AND NOT regexp_matches(regexp_replace(x, '"(\\.|[^"\\])*"', '""',
+    'g'), ',\s*[}\]]|/|(?i:nan|inf)');
+CREATE OR REPLACE MACRO rs_json(x) AS CASE WHEN x IS NULL OR rs_is_json(x) THEN x ELSE error('JSON parsing error') END;
 CREATE OR REPLACE MACRO rs_found(x, v, kind) AS CASE WHEN v IS NULL OR contains(x, v)
     AND NOT (kind = 'DOUBLE' AND regexp_matches(x, '\.\d*0([^\d]|$)|\d[eE]')) THEN v
     ELSE error('The local warehouse does not decide how Redshift writes this value of a JSON text.') END;
+CREATE OR REPLACE MACRO rs_not_below(n, least) AS CASE WHEN n < least THEN least ELSE n END;
+CREATE OR REPLACE MACRO rs_ascii_lower(x) AS translate(x, 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'abcdefghijklmnopqrstuvwxyz');
 CREATE OR REPLACE MACRO rs_at_most(n, most, what) AS CASE WHEN n <= most OR n IS NULL THEN n ELSE error(what) END;
 CREATE OR REPLACE MACRO rs_at_least(n, least, what) AS CASE WHEN n >= least OR n IS NULL THEN n ELSE error(what) END;
 """
@@ -182,8 +188,10 @@ def _to_text(value: Typed, to: Type, assigns: bool) -> str:
         raise SqlError(f"cannot cast type {kind} to {str(to).partition('(')[0]}")
     if not kind.is_text:
         x = f"CAST({x} AS VARCHAR)"
-    if to.name == "bpchar":  # blanks at the end mean nothing in a CHAR
+    if to.name == "bpchar":  # blanks at the end mean nothing in a CHAR, and it holds single-byte characters only
         x = f"rtrim({x}, ' ')"
+        if kind.is_text and kind.name != "bpchar" and not (value.text or "é").isascii():
+            x = f"rs_single({x})"
     if kind.is_text and kind.name != "unknown" and 0 < kind.length <= to.length or to.length == MAX_VARCHAR:
         return x
     if value.text is not None and len(value.text.encode()) <= to.length:
@@ -273,6 +281,8 @@ def compared(a: Typed, b: Typed, sign: str) -> tuple[str, str]:
     alike = a.type.is_number and b.type.is_number or a.type.is_time and b.type.is_time
     if not alike and a.type.name != b.type.name:
         raise no_operator(a.type, sign, b.type)
+    if FLOAT4 in (a.type, b.type) and a.type != b.type:  # a REAL with another number is DOUBLE PRECISION, as in + and *
+        a, b = cast(a, FLOAT8), cast(b, FLOAT8)
     return a.sql, b.sql
 
 
