@@ -121,6 +121,23 @@ def test_sessions_keep_temporary_tables(w: Warehouse) -> None:
     assert "does not exist" in w.error("SELECT n FROM mine")
 
 
+def test_a_transaction_that_failed_does_nothing_until_it_is_rolled_back(w: Warehouse) -> None:
+    """https://docs.aws.amazon.com/redshift/latest/dg/r_ROLLBACK.html"""
+    w.run("CREATE TABLE tried (n INT)")
+    session = w.run("BEGIN", SessionKeepAliveSeconds=60)["SessionId"]
+
+    def tell(sql: str) -> dict[str, Any]:
+        return w.wait(w.data.execute_statement(Sql=sql, SessionId=session)["Id"])
+
+    assert tell("INSERT INTO tried VALUES (1)")["Status"] == "FINISHED"
+    assert tell("SELECT 1/0")["Status"] == "FAILED"
+    assert "current transaction is aborted" in tell("INSERT INTO tried VALUES (2)")["Error"]
+    assert tell("COMMIT")["Status"] == "FINISHED"  # which rolls back what failed
+    assert w.one("SELECT COUNT(*) FROM tried") == 0
+    assert tell("INSERT INTO tried VALUES (3)")["Status"] == "FINISHED"
+    assert w.one("SELECT n FROM tried") == 3
+
+
 def test_what_is_in_the_database(w: Warehouse) -> None:
     w.run("CREATE SCHEMA IF NOT EXISTS mart")
     w.run("CREATE TABLE mart.sold (id INT NOT NULL, p DECIMAL(12,3) DEFAULT 0, note VARCHAR(20))")
@@ -158,6 +175,13 @@ def test_lists_come_in_pages(w: Warehouse) -> None:
     assert "ValidationException: Invalid NextToken." in refused(w.data.list_schemas, NextToken="x", **w.where)
 
 
+def test_an_answer_that_waits_says_what_became_of_the_statement(w: Warehouse) -> None:
+    """https://docs.aws.amazon.com/redshift-data/latest/APIReference/API_ExecuteStatement.html (WaitTimeSeconds)"""
+    answer = w.data.execute_statement(Sql="SELECT 1", WaitTimeSeconds=30, **w.where)
+    assert (answer["Status"], answer["HasResultSet"]) == ("FINISHED", True) and answer["RedshiftPid"] > 0
+    assert w.data.list_statements(WorkgroupName="serverless")["Statements"] == []  # none ran on one
+
+
 def test_a_statement_can_be_canceled(w: Warehouse) -> None:
     endless = (
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000000000) SELECT MAX(i) FROM n"
@@ -180,6 +204,18 @@ def test_calls_that_are_wrong(w: Warehouse) -> None:
     assert "ResourceNotFoundException: Query does not exist." in refused(
         w.data.describe_statement, Id=str(uuid.uuid4())
     )
+    assert "sends no events to EventBridge" in refused(execute, Sql="SELECT 1", WithEvent=True, **w.where)
+    for call, given, text in (  # boto3 itself checks only what is too short
+        (execute, {"Sql": "SELECT 1", "SessionKeepAliveSeconds": 86_401}, "less than or equal to 86400"),
+        (w.data.batch_execute_statement, {"Sqls": ["SELECT 1"] * 41}, "less than or equal to 40"),
+        (w.data.batch_execute_statement, {"Sqls": ["SELECT 1"], "ExecutionMode": "AUTO"}, "satisfy enum value set"),
+        (w.data.batch_execute_statement, {"Sqls": ["SELECT 1", " "]}, "at least one SQL statement"),
+    ):
+        assert f"ValidationException: {'' if 'least' in text else '1 validation error'}" in refused(
+            call, **given, **w.where
+        )
+        assert text in refused(call, **given, **w.where)
+    assert "less than or equal to 100" in refused(w.data.list_statements, MaxResults=101)
     failed = w.wait(w.start("SELECT 1", Database="other"))
     assert failed["Error"] == 'FATAL: database "other" does not exist'
 

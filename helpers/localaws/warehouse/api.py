@@ -19,6 +19,7 @@ from typing import Any
 
 import orjson
 
+from .. import limits
 from ..auth import Principal, Signed
 from ..types import AwsError, Response
 from . import passwords
@@ -27,7 +28,7 @@ from .process import Ask, Lost, Message, Process
 from .sqltypes import SqlError
 
 KEPT = 24 * 3600  # seconds that a statement and its result can be asked for
-MAX_STATEMENTS, MAX_SQL, MAX_BATCH, MAX_ACTIVE = 10_000, 100_000, 40, 500
+MAX_STATEMENTS, MAX_SQL, MAX_ACTIVE = 10_000, 100_000, 500
 _ID = re.compile(r"[a-z0-9]{8}(-[a-z0-9]{4}){3}-[a-z0-9]{12}(:\d+)?")
 _ENDED = ("FINISHED", "FAILED", "ABORTED")
 _LOG = logging.getLogger("localaws")
@@ -125,7 +126,7 @@ class Warehouse:
         }
         if operation not in calls:
             raise AwsError("UnknownOperationException", f"The local AWS does not have redshift-data:{operation}.")
-        answer = await calls[operation](params, signed)
+        answer = await calls[operation](limits.check("redshift-data", operation, params), signed)
         return Response(200, orjson.dumps(answer), {"Content-Type": "application/x-amz-json-1.1"})
 
     # Engines
@@ -256,18 +257,14 @@ class Warehouse:
         return cluster, database, user
 
     async def _execute(self, params: dict[str, Any], signed: Signed) -> dict[str, Any]:
-        sql = params.get("Sql")
-        if not isinstance(sql, str) or not sql.strip():
+        if not params["Sql"].strip():
             raise _invalid("Sql is required.")
-        return await self._take([sql], False, params, signed)
+        return await self._take([params["Sql"]], False, params, signed)
 
     async def _execute_batch(self, params: dict[str, Any], signed: Signed) -> dict[str, Any]:
-        sqls = params.get("Sqls")
-        if not isinstance(sqls, list) or not sqls or not all(isinstance(s, str) and s.strip() for s in sqls):
+        if not all(sql.strip() for sql in params["Sqls"]):
             raise _invalid("Sqls must hold at least one SQL statement.")
-        if len(sqls) > MAX_BATCH:
-            raise _invalid(f"Member must have length less than or equal to {MAX_BATCH}: sqls.")
-        return await self._take(sqls, True, params, signed)
+        return await self._take(params["Sqls"], True, params, signed)
 
     async def _take(self, sqls: list[str], batch: bool, params: dict[str, Any], signed: Signed) -> dict[str, Any]:
         session = params.get("SessionId", "")
@@ -289,9 +286,8 @@ class Warehouse:
             text = "The number of active statements exceeds the limit."
             raise AwsError("ActiveStatementsExceededException", text)
         parameters = params.get("Parameters") or []
-        for given in parameters:
-            if not isinstance(given, dict) or not isinstance(given.get("value"), str) or not given.get("name"):
-                raise _invalid("Parameters must be a list of names and values.")
+        if params.get("WithEvent"):
+            raise _invalid("The local AWS sends no events to EventBridge: leave WithEvent out.")
         if params.get("ResultFormat", "JSON") != "JSON":
             raise _invalid("The local AWS gives results as JSON only.")
         keep = int(params.get("SessionKeepAliveSeconds") or 0)
@@ -319,6 +315,10 @@ class Warehouse:
         task.add_done_callback(self._tasks.discard)
         if seconds := float(params.get("WaitTimeSeconds") or 0):
             await _wait(statement.ended, seconds)
+            return {
+                **self._taken(statement), "Status": statement.status, "RedshiftPid": statement.pid,
+                "HasResultSet": any(p.has_result for p in statement.parts),
+            }  # fmt: skip
         return self._taken(statement)
 
     @staticmethod
@@ -461,6 +461,7 @@ class Warehouse:
             and s.name.startswith(name)
             and params.get("Database") in (None, s.database)
             and params.get("ClusterIdentifier") in (None, s.cluster.name)
+            and "WorkgroupName" not in params  # nothing ran on one
         ]
         described = [
             {

@@ -57,6 +57,7 @@ class Session:
     database: str
     user: str
     explicit: bool = False  # BEGIN was said
+    failed: bool = False  # and a statement after it failed: nothing is done until ROLLBACK
 
 
 class Engine:
@@ -169,14 +170,18 @@ class Engine:
             session.connection.execute("BEGIN")
 
     def _end(self, session: Session, word: str) -> None:
-        session.explicit = False
+        session.explicit = session.failed = False
         session.catalog.forget()
         session.connection.execute(word)
 
     def _failed(self, session: Session | None, part: int, error: str, aborted: bool = False) -> Message:
         if session:
+            waits = session.explicit and session in self._sessions.values()
             try:
                 self._end(session, "ROLLBACK")
+                if waits:
+                    session.connection.execute("BEGIN")
+                    session.explicit = session.failed = True
             except duckdb.Error:
                 pass  # nothing had begun
         self.send(
@@ -235,6 +240,8 @@ class Engine:
         sql = texts[0]
         r = Reader(sql)
         word = r.peek()
+        if session.failed and word not in ("commit", "end", "rollback", "abort"):
+            raise SqlError("current transaction is aborted, commands ignored until end of transaction block")
         compiler = Compiler(session.catalog, parameters, self.settings)
         session.connection.execute(f"SET VARIABLE {STATEMENT} = TIMESTAMP '{loading.clock()}'")
         if word in ("select", "with", "(", "values"):
