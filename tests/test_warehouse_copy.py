@@ -297,6 +297,98 @@ def test_unload_as_text_and_csv(w: Warehouse) -> None:
     assert w.rows(f"SELECT * FROM {t} EXCEPT SELECT * FROM {back}") == []
 
 
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ("ESCAPE", r"""a|b\||c
+it's "x"\||2011-01-01 10:00:00.25|0.000000100
+#||
+"""),
+        ("ESCAPE ADDQUOTES", r""""a"|"b\|"|"c"
+"it\'s \"x\"\|"|"2011-01-01 10:00:00.25"|"0.000000100"
+"#"||
+"""),
+        ("CSV", """a,b|,c
+"it's ""x""|",2011-01-01 10:00:00.25,0.000000100
+#,,
+"""),
+    ],
+)  # fmt: skip
+def test_what_unload_encloses_and_escapes(w: Warehouse, options: str, text: str) -> None:
+    """Quotes are escaped with ADDQUOTES only, the header as the rows are, and CSV encloses what would end a field.
+
+    https://docs.aws.amazon.com/redshift/latest/dg/r_UNLOAD.html
+    """
+    t = table(w, "t_quoted", '(a VARCHAR(20), "b|" TIMESTAMP, c DECIMAL(12,9))')
+    w.run(f"INSERT INTO {t} VALUES ('it''s \"x\"|', '2011-01-01 10:00:00.25', 0.0000001), ('#', NULL, NULL)")
+    place = f"'s3://{BUCKET}/quoted/{options.replace(' ', '_')}_' IAM_ROLE default"
+    w.run(f"UNLOAD ('SELECT * FROM {t} ORDER BY a DESC') TO {place} HEADER PARALLEL OFF {options}")
+    assert body(w, f"quoted/{options.replace(' ', '_')}_000").decode() == text
+
+
+@pytest.mark.parametrize(
+    ("query", "options", "text"),
+    [
+        ("SELECT a FROM {} LIMIT 1", "", "LIMIT clause in its outer SELECT"),
+        ("SELECT a FROM {}", "PARQUET GZIP", "GZIP cannot be used with PARQUET"),
+        ("SELECT a FROM {}", "ALLOWOVERWRITE CLEANPATH", "CLEANPATH cannot be used with ALLOWOVERWRITE"),
+        ("SELECT a FROM {}", "CSV MAXFILESIZE 1 MB", "between 5 MB and 6.2 GB"),
+        ("SELECT REPEAT('x', 60000) FROM {}, {} b, {} c", "CSV PARALLEL OFF MAXFILESIZE 5", "several files of a slice"),
+        ("SELECT a FROM {}", "PARQUET PARTITION BY (a)", "needs a column that is no partition column"),
+        ("SELECT a FROM {}", "ZSTD", "UNLOAD with ZSTD"),
+        ("SELECT a FROM {}", "CSV IGNOREHEADER 1", 'syntax error at or near "ignoreheader"'),
+        ("SELECT a FROM {}", "MANIFEST VERBOSE", "UNLOAD with MANIFEST VERBOSE"),
+        ("SELECT a::FLOAT FROM {}", "CSV", "floating-point numbers as text"),
+    ],
+)
+def test_unload_refuses(w: Warehouse, query: str, options: str, text: str) -> None:
+    t = table(w, "t_not_out", "(a INT)")
+    w.run(f"INSERT INTO {t} VALUES {', '.join(['(1)'] * 5)}")
+    sql = query.replace("{}", t).replace("'", "''")
+    assert text in w.error(f"UNLOAD ('{sql}') TO 's3://{BUCKET}/not_out/' IAM_ROLE default {options}")
+    assert keys(w, "not_out/") == []
+    assert 'near "parallel"' in w.error(f"COPY {t} FROM 's3://{BUCKET}/x' IAM_ROLE default CSV PARALLEL OFF")
+
+
+def test_what_unload_escapes_copy_takes_back(w: Warehouse) -> None:
+    """A line's end too: https://docs.aws.amazon.com/redshift/latest/dg/copy-parameters-data-conversion.html#copy-escape"""
+    t, back = table(w, "t_there", "(a INT, b VARCHAR(20))"), table(w, "t_and_back", "(a INT, b VARCHAR(20))")
+    w.run(f"INSERT INTO {t} VALUES (1, 'a|b'), (2, 'c\\nd'), (3, 'e\\\\'), (4, '\\\\\\n')")
+    w.run(f"UNLOAD ('SELECT * FROM {t} ORDER BY a') TO 's3://{BUCKET}/there/' IAM_ROLE default ESCAPE PARALLEL OFF")
+    assert body(w, "there/000") == b"1|a\\|b\n2|c\\\nd\n3|e\\\\\n4|\\\\\\\n\n"
+    assert copy(w, back, "there/", "ESCAPE") == 4
+    assert w.rows(f"SELECT b FROM {back} ORDER BY a") == [("a|b",), ("c\nd",), ("e\\",), ("\\\n",)]
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "error"),
+    [
+        ("1,x", "CSV ESCAPE", "CSV cannot be used with ESCAPE"),
+        ("1|x", "QUOTE 'q'", "QUOTE can be used with CSV only"),
+        ("1|x\0y", "", "a file with NUL characters"),
+        ('{"a":1,"b":"x",}', "JSON 'auto'", "failed"),
+        ('{"a":1,"b":NaN}', "JSON 'auto'", "failed"),
+    ],
+)
+def test_copy_refuses(w: Warehouse, text: str, options: str, error: str) -> None:
+    """https://docs.aws.amazon.com/redshift/latest/dg/copy-parameters-data-format.html"""
+    t = table(w, "t_not_in", "(a INT, b VARCHAR(20))")
+    w.put("not_in/1", text)
+    assert error in w.error(f"COPY {t} FROM 's3://{BUCKET}/not_in/' IAM_ROLE default {options}")
+    assert w.rows(f"SELECT * FROM {t}") == []
+
+
+def test_a_char_holds_single_bytes(w: Warehouse) -> None:
+    """https://docs.aws.amazon.com/redshift/latest/dg/multi-byte-character-load-errors.html"""
+    t = table(w, "t_single", "(a INT, c CHAR(6))")
+    w.put("single/1", "1,été\n2,abc\n")
+    assert copy(w, t, "single/", "CSV MAXERROR 1") == 1
+    assert w.rows(
+        "SELECT err_code, err_reason FROM stl_load_errors WHERE colname = 'c' ORDER BY query DESC LIMIT 1"
+    ) == [(1220, "Multibyte character not supported for CHAR (Hint: Try using VARCHAR). Invalid char: c3 a9")]
+    assert w.rows(f"SELECT a FROM {t}") == [(2,)]
+
+
 def test_unload_never_overwrites_unasked(w: Warehouse) -> None:
     t = table(w, "t_over", "(a INT)")
     w.run(f"INSERT INTO {t} VALUES (1)")

@@ -327,7 +327,9 @@ class Engine:
         r.expect(")", "to")
         url, options = r.string(), parsing.copy_options(r)
         r.end()
-        loading.check_options(options)
+        loading.check_options(options, unloads=True)
+        if compiler.parse(query).args.get("limit"):
+            raise SqlError("UNLOAD does not take a LIMIT clause in its outer SELECT: nest it")
         compiled = compiler.query(query)
         files = self._files(session, str(options["iam_role"]))
         slices = int(self.settings["slices"])

@@ -33,11 +33,19 @@ _NOT_HERE = (
     "lzop avro orc shapefile ssh fixedwidth readratio encrypted access_key_id secret_access_key "
     "session_token kms_key_id master_symmetric_key removequotes explicit_ids noload comprows"
 ).split()
+# What only one of the two commands knows: copy-parameters-alphabetical.html, r_UNLOAD.html
+_COPY_ONLY = (
+    "ignoreheader dateformat timeformat maxerror emptyasnull blanksasnull trimblanks truncatecolumns roundec "
+    "acceptanydate acceptinvchars fillrecord ignoreblanklines removequotes explicit_ids noload compupdate statupdate "
+    "comprows encoding quote readratio ssh"
+).split()
+_UNLOAD_ONLY = "header addquotes allowoverwrite cleanpath parallel maxfilesize rowgroupsize partition extension".split()
 _INTEGERS = {"int2": ("Short", 2**15), "int4": ("Integer", 2**31), "int8": ("Long", 2**63)}
 _TRUE, _FALSE = ("1", "t", "true", "y", "yes"), ("0", "f", "false", "n", "no")
 _ISO_DATE = r"\d{4}-\d{2}-\d{2}"
 _ISO_TIME = r"\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}(\.\d{1,6})?"
-_LOOSE_NUMBER = r":\s*-?(\d+\.\d*0\b|\d+[eE]|\d+\.\d+[eE]|[\d.]{16,})"  # JSON numbers that DuckDB would write anew
+# JSON numbers that DuckDB would write anew, and what it takes for JSON: a comma too many, NaN, infinity
+_LOOSE = r":\s*-?(\d+\.\d*0\b|\d+[eE]|\d+\.\d+[eE]|[\d.]{16,}|[Nn]a[Nn]|[Ii]nf)|,\s*[}\]]"
 
 
 class BadField(Exception):
@@ -176,8 +184,15 @@ def s3_url(url: str) -> tuple[str, str]:
 # COPY
 
 
-def check_options(options: dict[str, Any]) -> None:
-    """Raises SqlError for what is contradictory, or not here."""
+def check_options(options: dict[str, Any], unloads: bool = False) -> None:
+    """Raises SqlError for what the command does not know, or is not here."""
+    for name in _COPY_ONLY if unloads else _UNLOAD_ONLY:
+        if name in options:
+            raise SqlError(f'syntax error at or near "{name}"')
+    if not unloads and options.get("format") == "csv" and "escape" in options:
+        raise SqlError("CSV cannot be used with ESCAPE")
+    if "quote" in options and options.get("format") != "csv":
+        raise SqlError("QUOTE can be used with CSV only")
     for name in _NOT_HERE:
         if name in options:
             raise refuse(f"COPY or UNLOAD with {name.upper()}")
@@ -261,6 +276,8 @@ def _decoded(body: bytes, load: Load, key: str) -> bytes:
                 parts.append(body[start : start + error.start].decode() + mark * (error.end - error.start))
                 start += error.end
         body = "".join(parts).encode()
+    if b"\0" in body:  # for COPY it ends the record: copy-parameters-data-conversion.html#copy-null-as
+        raise refuse("COPY of a file with NUL characters")
     return body
 
 
@@ -308,7 +325,7 @@ def _fast(
         try:
             doubt = connection.execute(
                 f"SELECT 1 FROM {objects} WHERE json_type(json) <> 'OBJECT' OR regexp_matches(json, ?) LIMIT 1",
-                [_LOOSE_NUMBER],
+                [_LOOSE],
             ).fetchall()
         except duckdb.Error:
             return False
@@ -383,8 +400,10 @@ def _field(load: Load, column: Column, text: str) -> str:
             value = f"CASE WHEN regexp_full_match({value}, '\\s+') THEN NULL ELSE {value} END"
         fits = f"strlen({value}) <= {kind.length}"
         if "truncatecolumns" in load.options:
-            fits = f"({fits} OR true)"
+            fits = "true"
             value = f"rs_cut({value}, {kind.length})"
+        if kind.name == "bpchar":
+            fits += f" AND strlen({value}) = length({value})"
         return _not_null(column, f"CASE WHEN {fits} OR {value} IS NULL THEN {value} ELSE error('long') END")
     value = f"nullif(trim({text}, ' '), '')"
     cast = f"CAST({value} AS {kind.engine})"
@@ -496,6 +515,11 @@ def _value(load: Load, column: Column, value: str | None) -> str | None:
             if "truncatecolumns" not in options:
                 raise BadField(1204, "String length exceeds DDL length")
             value = value.encode()[: kind.length].decode(errors="ignore")
+        if value is not None and kind.name == "bpchar" and not value.isascii():
+            # https://docs.aws.amazon.com/redshift/latest/dg/multi-byte-character-load-errors.html
+            wrong = next(c for c in value if not c.isascii()).encode().hex(" ")
+            text = "Multibyte character not supported for CHAR (Hint: Try using VARCHAR). Invalid char:"
+            raise BadField(1220, f"{text} {wrong}")
     elif value is not None:
         value = value.strip(" ") or None
     if value is None:
@@ -668,7 +692,9 @@ def _text_rows(load: Load, path: Path) -> Iterator[Row]:
     if csv_format:
         rows: Iterator[list[str]] = csv.reader(lines(), delimiter=delimiter, quotechar=quote, strict=True)
     else:
-        rows = (_split(line.rstrip("\r\n"), delimiter, "escape" in load.options) for line in lines())
+        escape = "escape" in load.options
+        read = _unescaped_ends(lines()) if escape else (line.rstrip("\r\n") for line in lines())
+        rows = (_split(line, delimiter, escape) for line in read)
     csv.field_size_limit(4 * 2**20)
     quoted_null = re.compile(re.escape(quote + load.null + quote)) if csv_format else None
     while True:
@@ -700,6 +726,19 @@ def _text_rows(load: Load, path: Path) -> Iterator[Row]:
             yield last, raw, values + missing[len(values) :]
 
 
+def _unescaped_ends(lines: Iterator[str]) -> Iterator[str]:
+    """Lines without their ends, where a backslash before an end makes it part of the field."""
+    held = ""
+    for line in lines:
+        held += line
+        before = held.removesuffix("\n")
+        if (len(before) - len(before.rstrip("\\"))) % 2 == 0:
+            yield before.rstrip("\r")
+            held = ""
+    if held:
+        raise refuse("COPY with ESCAPE of a file that ends with an escaped line's end")
+
+
 def _split(line: str, delimiter: str, escape: bool) -> list[str]:
     if not escape:
         return line.split(delimiter)
@@ -710,6 +749,10 @@ def _split(line: str, delimiter: str, escape: bool) -> list[str]:
     return [p if p == "\\N" else re.sub(r"\\(.)", r"\1", p, flags=re.DOTALL) for p in parts[:count]]
 
 
+def _no_json(text: str) -> None:
+    raise ValueError(text)  # NaN and Infinity
+
+
 class _Number(str):
     """A JSON number as it was written."""
 
@@ -717,7 +760,7 @@ class _Number(str):
 def _json_rows(load: Load, path: Path, paths: dict[str, list[str | int]] | None) -> Iterator[Row]:
     """The objects of a file, one behind the other, with or without line ends between them."""
     text = path.read_bytes().decode("utf-8", "surrogateescape")
-    decoder = json.JSONDecoder(parse_float=_Number, parse_int=_Number)
+    decoder = json.JSONDecoder(parse_float=_Number, parse_int=_Number, parse_constant=_no_json)
     space = re.compile(r"\s*")
     ignore_case = load.options["json"] == "auto ignorecase"
     at, line, counted = space.match(text).end(), 1, 0  # type: ignore[union-attr]
@@ -801,6 +844,7 @@ def _parquet(load: Load, local: list[tuple[str, Path]], connection: duckdb.DuckD
     for (name, *_), column in zip(described, load.columns, strict=True):
         value = quoted(name)
         if column.type.name in ("varchar", "bpchar"):
+            value = f"rs_single({value})" if column.type.name == "bpchar" else value
             fits = f"strlen({value}) <= {column.type.length} OR {value} IS NULL"
             value = f"CASE WHEN {fits} THEN {value} ELSE error('The length of the data column {column.name} is longer "
             value += f"than the length defined in the table. Table: {column.type.length}') END"
@@ -841,8 +885,7 @@ def unload(
     """
     bucket, prefix = s3_url(url)
     form = str(options.get("format", "text"))
-    if form == "json":
-        raise refuse("UNLOAD as JSON")
+    limit = _check_unload(form, columns, options)
     existing = files.keys(bucket, prefix)
     if existing and "cleanpath" in options:
         if "partition" not in options:  # else only what lies in the folders that get new files, below
@@ -858,6 +901,8 @@ def unload(
         raise SqlError(f'column "{missing[0]}" does not exist')
     connection.execute(f"CREATE OR REPLACE TABLE stage.main.unloaded AS {query}")
     kept = [c for c in columns if c[0] not in partition or options.get("include")]
+    if not kept:
+        raise SqlError("UNLOAD with PARTITION BY needs a column that is no partition column")
     written: list[dict[str, Any]] = []
     total = 0
     with tempfile.TemporaryDirectory(prefix="unload-") as folder:
@@ -892,6 +937,8 @@ def unload(
                 ending = ending or (".gz" if "gzip" in options else ".bz2" if "bzip2" in options else "")
                 number = "000" if parts == 1 and not partition else f"{part:04}_part_00"
                 key = f"{prefix}{place}{number}{ending}"
+                if limit and path.stat().st_size > limit:
+                    raise refuse("UNLOAD into several files of a slice, as this MAXFILESIZE would need")
                 files.write(bucket, key, path)
                 total += count
                 entry = {"url": f"s3://{bucket}/{key}", "meta": {"content_length": path.stat().st_size}}
@@ -901,29 +948,50 @@ def unload(
     return total
 
 
+def _check_unload(form: str, columns: list[tuple[str, Type]], options: dict[str, Any]) -> int:
+    """Raises SqlError for options that do not go together, or are not here; returns MAXFILESIZE in bytes, or 0."""
+    if "cleanpath" in options and "allowoverwrite" in options:
+        raise SqlError("CLEANPATH cannot be used with ALLOWOVERWRITE")
+    text = ("delimiter", "addquotes", "escape", "null", "header", "gzip", "bzip2", "zstd")
+    for name in text if form == "parquet" else ():
+        if name in options:
+            raise SqlError(f"{name.upper()} cannot be used with PARQUET")
+    for what, here in (
+        ("as JSON", form == "json"),
+        ("with ZSTD", "zstd" in options),
+        ("with MANIFEST VERBOSE", options.get("manifest") == "verbose"),
+        ("as CSV with ADDQUOTES or ESCAPE", form == "csv" and bool({"addquotes", "escape"} & options.keys())),
+        # "You might encounter loss of precision": how many digits are written is not said.
+        ("of floating-point numbers as text", form != "parquet" and any(t.is_float for _, t in columns)),
+    ):
+        if here:
+            raise refuse(f"UNLOAD {what}")
+    if "maxfilesize" not in options:
+        return 0
+    size, unit = str(options["maxfilesize"]).split()
+    megabytes = Decimal(size) * (1024 if unit.lower() == "gb" else 1)
+    if not 5 <= megabytes <= Decimal("6.2") * 1024:
+        raise SqlError("MAXFILESIZE must be between 5 MB and 6.2 GB")
+    return int(megabytes * 1024 * 1024)
+
+
 def _literal(value: Any) -> str:
     return "NULL" if value is None else _quote(str(value)) if not isinstance(value, int | Decimal) else str(value)
 
 
 def _unloaded(name: str, kind: Type, form: str) -> str:
     value = quoted(name)
-    if form != "parquet" and kind.name == "bool":
+    if form == "parquet":
+        return value
+    if kind.name == "bool":
         return f"CASE {value} WHEN true THEN 't' WHEN false THEN 'f' END AS {value}"
-    return value
+    return f"CAST({value} AS VARCHAR) AS {value}"
 
 
 def _write(rows: str, path: Path, form: str, options: dict[str, Any], connection: duckdb.DuckDBPyConnection) -> int:
-    target = _quote(str(path))
     if form == "parquet":
-        return int(connection.execute(f"COPY ({rows}) TO {target} (FORMAT parquet)").fetchall()[0][0])
-    delimiter = _one(str(options.get("delimiter", "," if form == "csv" else "|")))
-    null = str(options.get("null", "" if form == "csv" else ""))
-    header = "true" if "header" in options else "false"
-    if form == "csv":
-        settings = f"FORMAT csv, HEADER {header}, DELIMITER {_quote(delimiter)}, NULLSTR {_quote(null)}"
-        count = int(connection.execute(f"COPY ({rows}) TO {target} ({settings})").fetchall()[0][0])
-    else:
-        count = _write_text(rows, path, delimiter, null, options, connection)
+        return int(connection.execute(f"COPY ({rows}) TO {_quote(str(path))} (FORMAT parquet)").fetchall()[0][0])
+    count = _write_text(rows, path, form == "csv", options, connection)
     for option, opened in (("gzip", gzip.open), ("bzip2", bz2.open)):
         if option in options:
             packed = path.with_suffix(".packed")
@@ -934,21 +1002,31 @@ def _write(rows: str, path: Path, form: str, options: dict[str, Any], connection
 
 
 def _write_text(
-    rows: str, path: Path, delimiter: str, null: str, options: dict[str, Any], connection: duckdb.DuckDBPyConnection
+    rows: str, path: Path, csv_format: bool, options: dict[str, Any], connection: duckdb.DuckDBPyConnection
 ) -> int:
-    """Delimited text: nothing is quoted unless ADDQUOTES, nothing escaped unless ESCAPE is given."""
+    """CSV encloses what holds a delimiter, a quote or a line's end; delimited text only by ADDQUOTES, and ESCAPE.
+
+    The header, too, is written so.
+    """
+    delimiter, null = _one(str(options.get("delimiter", "," if csv_format else "|"))), str(options.get("null", ""))
+    adds, escapes = "addquotes" in options, "escape" in options
+    enclosed = re.compile("[" + re.escape('"\n\r' + delimiter) + "]")
+    escaped = re.compile("([" + re.escape("\\\n\r" + delimiter + ("\"'" if adds else "")) + "])")
+
+    def written(value: str | None) -> str:
+        if value is None:
+            return null
+        if csv_format:
+            return '"' + value.replace('"', '""') + '"' if enclosed.search(value) else value
+        text = escaped.sub(r"\\\1", value) if escapes else value
+        return f'"{text}"' if adds else text
+
     cursor, count = connection.execute(rows), 0
     with path.open("w", encoding="utf-8", newline="") as out:
         if "header" in options:
-            out.write(delimiter.join(d[0] for d in cursor.description or ()) + "\n")
+            out.write(delimiter.join(written(d[0]) for d in cursor.description or ()) + "\n")
         for row in iter(cursor.fetchone, None):
-            texts = []
-            for value in row:
-                text = null if value is None else str(value)
-                if value is not None and "escape" in options:
-                    text = re.sub(rf"([\\\n\r'\"{re.escape(delimiter)}])", r"\\\1", text)
-                texts.append(f'"{text}"' if "addquotes" in options and value is not None else text)
-            out.write(delimiter.join(texts) + "\n")
+            out.write(delimiter.join(map(written, row)) + "\n")
             count += 1
     return count
 
