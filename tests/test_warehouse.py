@@ -138,6 +138,28 @@ def test_a_transaction_that_failed_does_nothing_until_it_is_rolled_back(w: Wareh
     assert w.one("SELECT n FROM tried") == 3
 
 
+def test_each_statement_by_itself(w: Warehouse) -> None:
+    """https://docs.aws.amazon.com/redshift-data/latest/APIReference/API_BatchExecuteStatement.html (ExecutionMode)"""
+    insert = "INSERT INTO single VALUES (:n)"
+    sqls = [
+        "CREATE TABLE single (n INT)",
+        insert,
+        "SELECT 1/0",
+        "SELECT n FROM single",
+        "INSERT INTO nowhere VALUES (1)",
+    ]
+    given = [{"name": "n", "value": "7"}]
+    started = w.start(*sqls, ExecutionMode="AUTO_COMMIT", Parameters=given)
+    described = w.wait(started)
+    assert described["Error"] == "ERROR: Divide by zero error" and described["ExecutionMode"] == "AUTO_COMMIT"
+    assert [s["Status"] for s in described["SubStatements"]] == ["FINISHED"] * 2 + ["FAILED", "FINISHED", "FAILED"]
+    assert w.result(f"{started}:4") == [(7,)] == w.rows("SELECT n FROM single")
+    done = w.run(insert, "SELECT COUNT(*) FROM single", ExecutionMode="AUTO_COMMIT", Parameters=given)
+    assert w.result(f"{done['Id']}:2") == [(2,)]
+    unused = {"Sqls": ["SELECT 1", "SELECT 2"], "Parameters": given, **w.where}
+    assert "n is not referenced" in refused(w.data.batch_execute_statement, **unused)
+
+
 def test_what_is_in_the_database(w: Warehouse) -> None:
     w.run("CREATE SCHEMA IF NOT EXISTS mart")
     w.run("CREATE TABLE mart.sold (id INT NOT NULL, p DECIMAL(12,3) DEFAULT 0, note VARCHAR(20))")

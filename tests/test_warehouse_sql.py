@@ -241,6 +241,9 @@ GOLDEN: list[tuple[str, str, list[tuple[Any, ...]]]] = [
      """IS_VALID_JSON_ARRAY('[1,]'), IS_VALID_JSON('{"a":1} /* b */')""", [(False, False, True, False, False)]),
     ("r_numeric_computations201", "SELECT 0.1::REAL = 0.1, 0.1::REAL = '0.1', 0.5::REAL = 0.5, 0.1::FLOAT = 0.1",
      [(False, True, True, True)]),  # a REAL beside a DECIMAL is computed as DOUBLE PRECISION
+    ("r_Window_function_synopsis", "SELECT id, SUM(id) OVER (ORDER BY id ROWS UNBOUNDED FOLLOWING), SUM(id) OVER "
+     "(ORDER BY id ROWS BETWEEN 2 PRECEDING AND 1 PRECEDING) FROM t ORDER BY id",
+     [(1, 10, None), (2, 9, 1), (3, 7, 3), (4, 4, 5)]),
     ("r_GETDATE", "SELECT GETDATE() = DATE_TRUNC('second', GETDATE()), CURRENT_DATE = TRUNC(SYSDATE)", [(True, True)]),
 ]  # fmt: skip
 
@@ -329,6 +332,11 @@ REFUSED = [
     ("SELECT SUM(q) OVER (ORDER BY id RANGE UNBOUNDED PRECEDING) FROM t", "RANGE is not supported"),
     ("SELECT s FROM t GROUP BY q", 'column "s" must appear in the GROUP BY clause'),
     ("SELECT SUM(SUM(q)) FROM t", "may not be nested"),
+    ("SELECT ROW_NUMBER() OVER (ORDER BY 1) FROM t", "constants cannot be used"),
+    ("SELECT LAG(q) OVER (PARTITION BY s) FROM t", "LAG requires an ORDER BY"),
+    ("SELECT RANK() OVER (ORDER BY id ROWS UNBOUNDED PRECEDING) FROM t", "not for RANK"),
+    ("SELECT SUM(q) OVER (ROWS UNBOUNDED PRECEDING) FROM t", "for aggregates in an order"),
+    ("SELECT SUM(q) OVER (ORDER BY id ROWS BETWEEN 1 PRECEDING AND 2 PRECEDING) FROM t", "cannot start behind its end"),
     ("SELECT RATIO_TO_REPORT(q) OVER (ORDER BY id) FROM t", "takes neither an ORDER BY nor a frame"),
     ("""SELECT JSON_EXTRACT_ARRAY_ELEMENT_TEXT('["a",["b",1,["c",2,3,null,]]]', 1)""", "JSON parsing error"),
     ("SELECT 'é'::CHAR(3)", "Multibyte character not supported for CHAR"),
@@ -401,6 +409,21 @@ def test_what_a_column_that_is_added_must_hold(w: Warehouse) -> None:
     w.run("CREATE TABLE empty (a INT, b INT)")
     w.run("INSERT INTO empty DEFAULT VALUES")
     assert w.rows("SELECT * FROM empty") == [(None, None)]
+
+
+def test_what_does_not_run_beside_others(w: Warehouse) -> None:
+    """https://docs.aws.amazon.com/redshift/latest/dg/r_VACUUM_command.html and r_ALTER_TABLE.html"""
+    w.run("CREATE TABLE alone (a VARCHAR(5), b VARCHAR(5) DEFAULT 'x')")
+    for sql in ("VACUUM alone", "ALTER TABLE alone ALTER COLUMN a TYPE VARCHAR(9)"):
+        assert "cannot run inside a transaction block" in w.error("SELECT 1", sql)
+        w.run(sql)
+        w.run("SELECT 1", sql, ExecutionMode="AUTO_COMMIT")
+    assert "it has a default value" in w.error("ALTER TABLE alone ALTER COLUMN b TYPE VARCHAR(9)")
+    w.run("ALTER TABLE alone ADD COLUMN type VARCHAR(3)", "ANALYZE alone")
+    done = w.run("CREATE TEMP TABLE aside (n INT)", "SELECT encoding FROM pg_table_def WHERE tablename = 'aside'")
+    assert w.result(f"{done['Id']}:2") == [
+        ("none",)
+    ]  # "All columns in temporary tables are assigned RAW": r_CREATE_TABLE_NEW
 
 
 def test_what_time_it_is_in_a_transaction(w: Warehouse) -> None:

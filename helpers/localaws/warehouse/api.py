@@ -264,6 +264,9 @@ class Warehouse:
     async def _execute_batch(self, params: dict[str, Any], signed: Signed) -> dict[str, Any]:
         if not all(sql.strip() for sql in params["Sqls"]):
             raise _invalid("Sqls must hold at least one SQL statement.")
+        for name in (p["name"] for p in params.get("Parameters", ())):
+            if not any(re.search(rf"(?<!:):{re.escape(name)}\b", sql) for sql in params["Sqls"]):
+                raise _invalid(f"The parameter {name} is not referenced by any of the SQL statements.")
         return await self._take(params["Sqls"], True, params, signed)
 
     async def _take(self, sqls: list[str], batch: bool, params: dict[str, Any], signed: Signed) -> dict[str, Any]:
@@ -427,7 +430,8 @@ class Warehouse:
             raise AwsError("ValidationException", text)
         index = number - 1 if number else 0
         part = statement.parts[index]
-        if statement.status != "FINISHED" or not part.has_result:
+        status = part.status if statement.mode == "AUTO_COMMIT" else statement.status
+        if status != "FINISHED" or not part.has_result:
             raise AwsError("ResourceNotFoundException", "Query does not have result. Please check query status with "
                            "DescribeStatement.", ResourceId=params["Id"])  # fmt: skip
         token = params.get("NextToken") or "0"

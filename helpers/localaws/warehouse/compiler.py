@@ -899,13 +899,20 @@ class Compiler:
             nulls, given[0] = (" IGNORE NULLS" if isinstance(given[0], exp.IgnoreNulls) else ""), given[0].this
         partition = [bare(self._expression(p, scope)) for p in node.args.get("partition_by") or []]
         order = node.args.get("order")
-        keys = [bare(self._expression(o.this, scope)) + self._direction(o) for o in order.expressions] if order else []
+        sorts = [(self._expression(o.this, scope), self._direction(o)) for o in order.expressions] if order else []
+        if any(value.const for value, _ in sorts):
+            raise SqlError("constants cannot be used in the ORDER BY clause of a window")
+        keys = [bare(value) + direction for value, direction in sorts]
         frame = self._frame(node.args.get("spec"))
         if function == "ratio_to_report" and (keys or frame):
             raise SqlError("RATIO_TO_REPORT takes neither an ORDER BY nor a frame clause")
         framed = (*AGGREGATES, "first_value", "last_value", "nth_value")
         if keys and not frame and function in framed:
             raise SqlError("Aggregate window functions with an ORDER BY clause require a frame clause")
+        if frame and (not keys or function not in framed):
+            raise SqlError(f"a frame clause is for aggregates in an order, not for {function.upper()} here")
+        if function in ("lag", "lead") and not keys:
+            raise SqlError(f"{function.upper()} requires an ORDER BY clause")
         parts = [
             f"PARTITION BY {', '.join(partition)}" if partition else "",
             f"ORDER BY {', '.join(keys)}" if keys else "",
@@ -923,16 +930,25 @@ class Compiler:
         if str(spec.args.get("kind")).upper() != "ROWS":
             raise SqlError("RANGE is not supported in a frame clause: use ROWS")
 
-        def bound(which: str) -> str:
+        def bound(which: str) -> tuple[float, str]:
+            """Rows from the current one, and the words."""
             value, side = spec.args.get(which), str(spec.args.get(f"{which}_side") or "").upper()
             if value is None:
-                return "CURRENT ROW"
-            text = value if isinstance(value, str) else value.this if isinstance(value, exp.Literal) else ""
-            if not re.fullmatch(r"UNBOUNDED|CURRENT ROW|\d+", str(text).upper()):
+                return 0, "CURRENT ROW"
+            text = str(
+                value if isinstance(value, str) else value.this if isinstance(value, exp.Literal) else ""
+            ).upper()
+            if not re.fullmatch(r"UNBOUNDED|CURRENT ROW|\d+", text):
                 raise self._unknown(spec)
-            return f"{str(text).upper()} {side}".strip()
+            rows = float("inf") if text == "UNBOUNDED" else 0 if text == "CURRENT ROW" else int(text)
+            return (-rows if side == "PRECEDING" else rows), f"{text} {side}".strip()
 
-        return f"ROWS BETWEEN {bound('start')} AND {bound('end')}"
+        start, end = bound("start"), bound("end")
+        if spec.args.get("end") is None:  # bounded by the current row
+            start, end = sorted((start, end))
+        if start[0] > end[0]:
+            raise SqlError("a frame cannot start behind its end")
+        return f"ROWS BETWEEN {start[1]} AND {end[1]}"
 
     # INSERT, UPDATE, DELETE, MERGE
 

@@ -158,7 +158,8 @@ class Definitions:
             column.not_null = column.not_null or column.name in relation.primary_key or bool(column.identity)
             if column.encoding in ("", "raw"):
                 sorts = column.name in relation.sortkeys and not relation.interleaved
-                raw = column.encoding == "raw" or sorts or column.type.name in ("bool", "float4", "float8")
+                raw = column.encoding == "raw" or sorts or relation.temporary
+                raw = raw or column.type.name in ("bool", "float4", "float8")
                 column.encoding = "none" if raw else "az64" if column.type.name in _AZ64 else "lzo"
 
     def _make(self, relation: Relation) -> None:
@@ -344,6 +345,8 @@ class Definitions:
                 kind = parsing.read_type(r)
                 if kind.name != "varchar" or column.type.name != "varchar":
                     raise SqlError(f'cannot alter type of column "{column.name}": only the size of a VARCHAR')
+                if column.default or column.name in relation.primary_key:
+                    raise SqlError(f'cannot alter type of column "{column.name}": it has a default value or is a key')
                 longest = self.connection.execute(
                     f"SELECT max(strlen({quoted(column.name)})) FROM {relation.engine_name}"
                 ).fetchall()[0][0]

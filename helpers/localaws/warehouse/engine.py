@@ -132,31 +132,33 @@ class Engine:
     def run(self, job: Message) -> Message:
         """One call of the Data API, from its first statement to its commit."""
         self._job, self._brought = job["id"], job.get("brought")
-        part = 0
+        part, alone, failure = 0, job.get("mode") == "AUTO_COMMIT", ""
         session: Session | None = None
         try:
             session = self._running = self.session(job)
             if "what" in job:
                 return {"event": "done", "answer": self._look(session, job["what"], job["arguments"])}
             for part, sql in enumerate(job["sqls"]):
-                if part == 0 or job["mode"] == "AUTO_COMMIT":
+                if part == 0 or alone:
                     self._begin(session)
                 if self._canceled:
                     raise duckdb.InterruptException("canceled")
                 self.send({"event": "started", "part": part, "pid": os.getpid()})
-                self._part(session, job, part, sql)
-                if job["mode"] == "AUTO_COMMIT" and not session.explicit:
-                    session.connection.execute("COMMIT")
-            if not session.explicit or not job.get("session"):
+                try:
+                    self._part(session, job, part, sql)
+                    if alone and not session.explicit:
+                        self._end(session, "COMMIT")
+                except (SqlError, duckdb.Error) as error:
+                    if not alone or isinstance(error, duckdb.InterruptException):
+                        raise
+                    failure = failure or self._failed(session, part, _told(error))["error"]  # the others go on
+            if session.explicit and not job.get("session") or not session.explicit and not alone:
                 self._end(session, "COMMIT" if not session.explicit or job["batch"] else "ROLLBACK")
-            return {"event": "done"}
+            return {"event": "done", "error": failure}
         except duckdb.InterruptException:
             return self._failed(session, part, "Query canceled on user's request", aborted=self._canceled)
-        except SqlError as error:
-            text = str(error)
-            return self._failed(session, part, text if text.startswith("FATAL") else f"ERROR: {text}")
-        except duckdb.Error as error:
-            return self._failed(session, part, f"ERROR: {spoken(error)}")
+        except (SqlError, duckdb.Error) as error:
+            return self._failed(session, part, _told(error))
         except RecursionError:
             return self._failed(session, part, "ERROR: stack depth limit exceeded")
         finally:
@@ -194,6 +196,8 @@ class Engine:
         query = self._next_query(session)
         log = ["UTILITY", sql, "failed", started, 0, "", 0]
         try:
+            if job["batch"] and job["mode"] == "TRANSACTION" or session.explicit:
+                _check_alone(sql)
             result = self._statement(session, sql, job.get("parameters") or [], query)
             log[0], log[6] = result.kind, result.loaded
             pages, size, rows = 0, 0, result.count
@@ -374,6 +378,24 @@ def _described(relation: Relation, number: int) -> dict[str, Any]:
         "columnDefault": column.default,
     }
     return {**fields, **more, "schemaName": relation.schema, "tableName": relation.name}
+
+
+def _told(error: SqlError | duckdb.Error) -> str:
+    """An error as the Data API gives it."""
+    text = str(error) if isinstance(error, SqlError) else spoken(error)
+    return text if text.startswith("FATAL") else f"ERROR: {text}"
+
+
+def _check_alone(sql: str) -> None:
+    """Raises SqlError for what a transaction of several statements does not take.
+
+    https://docs.aws.amazon.com/redshift/latest/dg/r_VACUUM_command.html and r_ALTER_TABLE.html
+    """
+    words = [t.text.lower() for t in parsing.tokens(sql)]
+    if words[:1] == ["vacuum"]:
+        raise SqlError("VACUUM cannot run inside a transaction block")
+    if words[:2] == ["alter", "table"] and "type" in words and "column" in words and words[3:4] != ["add"]:
+        raise SqlError("ALTER TABLE ALTER COLUMN cannot run inside a transaction block")
 
 
 def _like(text: str, pattern: str | None) -> bool:
