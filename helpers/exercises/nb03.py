@@ -83,7 +83,7 @@ def cheaper_files(answer: object) -> str:
     if moves != [("raw/", 30, "STANDARD_IA")]:
         found = "; ".join(f"{prefix or 'the whole bucket'} to {kind} after {days} days" for prefix, days, kind in moves)
         raise Wrong(f"it moves {found}; wanted is raw/ to STANDARD_IA after 30 days.")
-    return "raw files cost half from their 31st day on, and stay."
+    return "raw files of more than 128 KB cost half from their 31st day on, and all of them stay."
 
 
 def _prefix(rule: dict[str, Any]) -> str:
