@@ -97,6 +97,7 @@ _ARROWS = (
     ("lambda", "kinesis"),
     ("kinesis", "items"),
     ("kinesis", "files"),
+    ("kinesis", "continuous"),
     ("kafka", "continuous"),
     ("items", "dynamodb"),
     ("files", "s3"),

@@ -42,6 +42,16 @@ def test_the_map_names_every_layer_and_store() -> None:
     assert "Lit" not in alt
 
 
+def test_everything_that_processes_gets_its_rows_from_kinesis() -> None:
+    sources = {box: {start for start, end in figures._ARROWS if end == box} for box in figures._BOXES}
+
+    def fed(box: str) -> bool:
+        return box == "kinesis" or any(map(fed, sources[box]))
+
+    process = figures.LAYERS.index("Process")
+    assert [name for name, box in figures._BOXES.items() if box.layer >= process and not fed(name)] == []
+
+
 def test_a_notebook_without_a_part_is_refused() -> None:
     with pytest.raises(ValueError, match="no part of the map belongs to notebook '11'; these have one: 00, 01"):
         platform_map("11")
