@@ -342,11 +342,11 @@ class _Sender:
 
     def _hint(self, message: str) -> str:
         if "Missing Authentication Token" in message:
-            return ", which it also says for an unknown stage, path or method: check the address"
+            return ", which it also says for an unknown path or method: check the address"
         if message.startswith(("401", "403")):
             if self._api_key is None:
                 return ": missing API key (api_key=, --api-key-env)"
-            return ": is the API key the right one, and in a usage plan of this stage?"
+            return ": is the API key the right one, in a usage plan of this stage, and is there such a stage?"
         if "KeyError: 'context'" in message:
             return ": has the method a mapping template for application/json?"
         return "" if self._answered else ": is it running, and is the address right?"

@@ -173,13 +173,18 @@ def test_a_request_finds_its_resource(verb: str, path: str, expected: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("verb", "path", "stage"),
-    [("GET", "/nowhere", "P"), ("PATCH", "/hello", "P"), ("GET", "/hello/a/b", "P"), ("GET", "/deep", "P"),
-     ("POST", "/", "P"), ("GET", "/hello", "Q")],
-)  # fmt: skip
-def test_what_is_not_there_is_a_missing_token(verb: str, path: str, stage: str) -> None:
+    ("verb", "path"),
+    [("GET", "/nowhere"), ("PATCH", "/hello"), ("GET", "/hello/a/b"), ("GET", "/deep"), ("POST", "/")],
+)
+def test_what_is_not_there_is_a_missing_token(verb: str, path: str) -> None:
     lab = Lab({p: {v: mock() for v in verbs} for p, verbs in ROUTES.items()})
-    check(lab(path=path, verb=verb, stage=stage), 403, NO_TOKEN, "MissingAuthenticationTokenException", KINDS)
+    check(lab(path=path, verb=verb), 403, NO_TOKEN, "MissingAuthenticationTokenException", KINDS)
+
+
+def test_a_stage_that_is_not_there_is_forbidden() -> None:
+    lab = Lab({"/hello": {"GET": mock()}})
+    seen = "https://github.com/OWASP/Serverless-Goat/issues/13"
+    check(lab(path="/hello", verb="GET", stage="Q"), 403, FORBIDDEN, "ForbiddenException", seen)
 
 
 # Refusals -----------------------------------------------------------------------------------------------

@@ -269,7 +269,9 @@ class Gateway:
         call, stage = _Call(request, api_id, stage_name, path, self.now()), None
         try:
             if not (stage := await self.stage(api_id, stage_name)):
-                raise _Refused("MISSING_AUTHENTICATION_TOKEN", "no such stage")
+                # "Forbidden", as for a wrong key: seen in github.com/OWASP/Serverless-Goat/issues/13 and 14. The other
+                # 403 is for "an unsupported API method or resource" only (supported-gateway-response-types.html).
+                raise _Refused("INVALID_API_KEY", "no such stage")
             call.stage = stage
             response = await self._serve(call)
             response.headers["X-Amzn-Trace-Id"] = call.trace
