@@ -13,10 +13,14 @@ from typing import Any
 import pytest
 from kafka.errors import KafkaTimeoutError
 
-from helpers.handlers import ingest_kafka
 from helpers.provision import HANDLERS, package
 from tests.kafka_brokers import bootstrap, broker_kind, embedded, genuine, make_topic
 from tests.test_kafka_source import Lab, run
+
+if str(HANDLERS) not in sys.path:
+    sys.path.insert(0, str(HANDLERS))  # as in the zip, where kafka_security.py lies beside it
+
+from helpers.handlers import ingest_kafka  # noqa: E402
 
 __all__ = ["bootstrap", "broker_kind", "embedded", "genuine"]
 CONTEXT = SimpleNamespace(get_remaining_time_in_millis=lambda: 10_000)
@@ -79,12 +83,29 @@ def test_brokers_that_do_not_answer_become_throttled(monkeypatch: pytest.MonkeyP
         ingest_kafka.lambda_handler(event("POST", {"InvoiceNo": "1"}), CONTEXT)
 
 
+def test_the_producer_says_who_it_is_as_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = {"SECURITY_PROTOCOL": "SASL_SSL", "USERNAME": "alice", "PASSWORD": "secret", "BOOTSTRAP_SERVERS": "b:9096"}
+    for name, value in wanted.items():
+        monkeypatch.setenv(f"KAFKA_{name}", value)
+    monkeypatch.setattr(ingest_kafka, "_producer", None)
+    monkeypatch.setattr(ingest_kafka, "KafkaProducer", dict)
+    made = ingest_kafka.producer()
+    assert (made["bootstrap_servers"], made["security_protocol"], made["sasl_mechanism"]) == (
+        ["b:9096"],
+        "SASL_SSL",
+        "SCRAM-SHA-512",
+    )
+    assert (made["sasl_plain_username"], made["sasl_plain_password"]) == ("alice", "secret")
+    assert made["ssl_context"].check_hostname
+
+
 def test_the_zip_holds_the_client_and_nothing_compiled() -> None:
     import io
     import zipfile
 
-    names = zipfile.ZipFile(io.BytesIO(package("ingest_kafka", requirements=["kafka-python"]))).namelist()
-    assert "ingest_kafka.py" in names and "kafka/producer/kafka.py" in names
+    made = package("ingest_kafka", requirements=["kafka-python"], also=["kafka_security"])
+    names = zipfile.ZipFile(io.BytesIO(made)).namelist()
+    assert {"ingest_kafka.py", "kafka_security.py", "kafka/producer/kafka.py"} <= set(names)
     assert not [n for n in names if n.endswith((".so", ".pyc")) or ".dist-info" in n]
     both = zipfile.ZipFile(io.BytesIO(package("from_kafka", also=["raw_storage"]))).namelist()
     assert both == ["from_kafka.py", "raw_storage.py"]

@@ -304,7 +304,7 @@ def test_what_cannot_go_into_a_zip_is_refused(requirement: str, problem: str) ->
 
 
 # What a handler needs besides, and has in its zip: a pure-Python package, or another handler.
-ZIPPED = {"ingest_kafka": {"kafka"}, "bulk_import": {"batch_job", "dynamodb_writer"}}
+ZIPPED = {"ingest_kafka": {"kafka", "kafka_security"}, "bulk_import": {"batch_job", "dynamodb_writer"}}
 
 
 @pytest.mark.parametrize("name", [p.stem for p in provision.HANDLERS.glob("[a-z]*.py")])

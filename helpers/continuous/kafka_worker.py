@@ -35,8 +35,8 @@ from kafka.consumer.subscription_state import ConsumerRebalanceListener
 from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata
 
+from helpers.handlers.kafka_security import security
 from helpers.kafka_group import GroupConsumer
-from helpers.kafka_security import security
 
 from .leases import TRIM_HORIZON, LeaseLost, LeaseTable
 from .store import Record, Shard

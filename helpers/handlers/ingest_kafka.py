@@ -8,19 +8,19 @@ An answer means that every row is in the topic: `acks=all` waits for all replica
 not say so in time it raises "Throttled: ...", which the API turns into 429, and the client sends the whole request
 again; so a row may arrive twice, and RowId tells which. A row that is none raises "Invalid request body: ...", 400.
 
-KAFKA_BOOTSTRAP_SERVERS and TOPIC in the environment say where. For brokers that ask for a name: KAFKA_SECURITY_PROTOCOL
-(SASL_SSL; SSL for TLS alone), KAFKA_SASL_MECHANISM, KAFKA_USERNAME and KAFKA_PASSWORD. The zip holds kafka-python.
+KAFKA_BOOTSTRAP_SERVERS and TOPIC in the environment say where; kafka_security.py says what else brokers may ask for.
+The zip holds that file and kafka-python.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import ssl
 from typing import Any
 
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
+from kafka_security import security
 
 TOPIC = os.environ.get("TOPIC", "APIdata")
 RESERVE = 1.5  # seconds kept back, to say what happened
@@ -80,15 +80,3 @@ def producer() -> KafkaProducer:
             **security(),
         )
     return _producer
-
-
-def security() -> dict[str, Any]:
-    protocol = os.environ.get("KAFKA_SECURITY_PROTOCOL", "PLAINTEXT")
-    settings: dict[str, Any] = {"security_protocol": protocol}
-    if protocol.endswith("SSL"):
-        settings["ssl_context"] = ssl.create_default_context(cafile=os.environ.get("KAFKA_CA_FILE"))
-    if protocol.startswith("SASL"):
-        settings["sasl_mechanism"] = os.environ.get("KAFKA_SASL_MECHANISM", "SCRAM-SHA-512")
-        settings["sasl_plain_username"] = os.environ["KAFKA_USERNAME"]
-        settings["sasl_plain_password"] = os.environ["KAFKA_PASSWORD"]
-    return settings

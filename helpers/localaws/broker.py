@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from helpers import ports
-from helpers.kafka_security import security
+from helpers.handlers.kafka_security import security
 
 EMBEDDED = "workbook-embedded"  # the cluster id that the lab's own broker tells its clients
 _VARIABLE = "KAFKA_BOOTSTRAP_SERVERS"

@@ -1,4 +1,7 @@
-"""How kafka-python connects to brokers that ask who one is: the settings, from the environment."""
+"""How kafka-python connects to brokers that ask who one is: the settings, from the environment.
+
+It lies beside ingest_kafka.py in that function's zip; triggers and the continuous process ask it as well.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,6 @@ def security() -> dict[str, Any]:
     """KAFKA_SECURITY_PROTOCOL is PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL; KAFKA_SASL_MECHANISM (MSK: SCRAM-SHA-512)
     with KAFKA_USERNAME and KAFKA_PASSWORD; KAFKA_CA_FILE where the broker's certificate is not a public one.
 
-    The handler ingest_kafka.py has the same for itself: a function's zip has no helpers in it.
     https://docs.aws.amazon.com/msk/latest/developerguide/msk-password.html
     """
     protocol = os.environ.get("KAFKA_SECURITY_PROTOCOL", "PLAINTEXT")
