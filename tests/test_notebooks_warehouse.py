@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import boto3
+import nbformat
 import pandas as pd
+import papermill
 import pytest
 from platform_lab import own_lab
 
@@ -14,7 +17,7 @@ from helpers import reconcile
 from helpers.inventory import inventory, refuse_foreign
 from helpers.lab import Lab, LabError
 from helpers.warehouse import run
-from tests.notebooks import allowed_actions, execute, said
+from tests.notebooks import NOTEBOOKS, allowed_actions, execute, said
 
 VIEW = "CREATE OR REPLACE VIEW bi.returns_by_month AS SELECT year, month, "
 
@@ -140,14 +143,26 @@ def test_what_someone_else_made_is_left_alone(lab: Lab) -> None:
     refuse_foreign("06", clusters=["workbook", "none"], delivery_streams=["sales-to-redshift", "none"])
 
 
-def test_a_second_run_works_and_the_clean_up_leaves_nothing(lab: Lab) -> None:
-    """Last in this file: it ends with an empty account."""
+def test_a_second_run_works_and_the_clean_up_leaves_nothing(lab: Lab, tmp_path: Path) -> None:
+    """Also of a cluster that was paused for the night. Last in this file: it ends with an empty account."""
     standing = inventory()
     execute("06")
     assert inventory() == standing
     stages = reconcile.stages(lab)
     assert stages["client"] == stages["firehose"] == stages["redshift"] and stages["client"]["rows"] == 1000
-    execute("06", cleanup=True)
+    (path,) = NOTEBOOKS.glob("06-*.ipynb")
+    notebook = nbformat.read(path, as_version=4)
+    (place,) = [n for n, cell in enumerate(notebook.cells) if cell.source.startswith("if cleanup:")]
+    notebook.cells.insert(place, nbformat.v4.new_code_cell("redshift.pause_cluster(ClusterIdentifier=cluster)"))
+    nbformat.write(notebook, tmp_path / path.name)
+    papermill.execute_notebook(
+        str(tmp_path / path.name),
+        None,
+        {"cleanup": True},
+        kernel_name="python3",
+        progress_bar=False,
+        cwd=str(NOTEBOOKS),
+    )
     assert not inventory()["Redshift clusters"] and not inventory()["Firehose streams"]
     execute("02", cleanup=True)
     assert {kind: names for kind, names in inventory().items() if names} == {}
