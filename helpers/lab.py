@@ -37,6 +37,7 @@ HOURLY_COSTS = {
     "Kinesis, each provisioned shard": "0.015",
     "Redshift, each ra3.large node": "0.543",
     "MSK, each kafka.t3.small broker": "0.0456",
+    "Lambda, each poller of a Kafka trigger in provisioned mode": "0.185",
 }
 
 _opened: Lab | None = None
