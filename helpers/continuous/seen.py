@@ -1,7 +1,7 @@
 """Which rows have been counted already, in one bit a row: a stream delivers at least once.
 
 A RowId is a source and a number (`online-retail:000142`), so what was seen is a line of bits for each source, cut into
-chunks of 8,192 rows: 1 kB, which is what DynamoDB writes for one unit. The real file's 541,909 rows are 67 chunks for
+chunks of 8,192 rows: 1 kB, and with its key two of the units in which DynamoDB writes. The real file has 67 chunks for
 each shard, where a marker for every row would be half a million items.
 
 What is remembered is bounded: a chunk is forgotten when for `remember` seconds no row of it has arrived. A duplicate
