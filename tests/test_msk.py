@@ -79,6 +79,7 @@ def test_a_clusters_life(lab: server.LabInfo, client: Any) -> None:
     producer.send("t", b"x").get(10)
     producer.close()
     assert [c["ClusterName"] for c in client.list_clusters_v2(ClusterNameFilter="li")["ClusterInfoList"]] == ["life"]
+    assert client.list_clusters_v2(ClusterTypeFilter="SERVERLESS")["ClusterInfoList"] == []
     client.tag_resource(ResourceArn=arn, Tags={"a": "1", "b": "2"})
     client.untag_resource(ResourceArn=arn, TagKeys=["a", "workbook"])
     assert client.list_tags_for_resource(ResourceArn=arn)["Tags"] == {"b": "2"}
@@ -97,6 +98,12 @@ def test_topics(client: Any) -> None:
     assert (shown["PartitionCount"], shown["ReplicationFactor"], shown["Status"]) == (3, 2, "ACTIVE")
     found = client.describe_topic_partitions(ClusterArn=arn, TopicName="a.b-c_1")["Partitions"]
     assert [p["Partition"] for p in found] == [0, 1, 2]
+    pages = client.get_paginator("describe_topic_partitions").paginate(
+        ClusterArn=arn, TopicName="a.b-c_1", PaginationConfig={"PageSize": 2}
+    )
+    assert [[p["Partition"] for p in page["Partitions"]] for page in pages] == [[0, 1], [2]]
+    with pytest.raises(client.exceptions.BadRequestException, match="maxResults is 1 to 100"):
+        client.list_topics(ClusterArn=arn, MaxResults=101)
     assert [t["TopicName"] for t in client.list_topics(ClusterArn=arn)["Topics"]] == ["a.b-c_1"]
     with pytest.raises(client.exceptions.ConflictException, match="already exists"):
         client.create_topic(ClusterArn=arn, TopicName="a.b-c_1", PartitionCount=3, ReplicationFactor=2)

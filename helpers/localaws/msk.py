@@ -154,7 +154,8 @@ class Msk:
     async def ListClustersV2(self, p: dict[str, Any], region: str) -> dict[str, Any]:
         here = [c for c in self.clusters.values() if c.region == region]
         named = [c for c in here if c.name.startswith(p.get("clusterNameFilter", ""))]
-        return {"clusterInfoList": [c.describe() for c in named]}
+        wanted = [] if p.get("clusterTypeFilter") == "SERVERLESS" else named  # there are none
+        return _page("clusterInfoList", [c.describe() for c in wanted], p)
 
     async def DeleteCluster(self, p: dict[str, Any], region: str) -> dict[str, Any]:
         cluster = self.find(p["clusterArn"])
@@ -215,7 +216,7 @@ class Msk:
 
     async def DescribeTopicPartitions(self, p: dict[str, Any], region: str) -> dict[str, Any]:
         found = await self._partitions(self._active(p), p)
-        return {"partitions": [{"partition": n, "leader": 1, "replicas": [1], "isr": [1]} for n in found]}
+        return _page("partitions", [{"partition": n, "leader": 1, "replicas": [1], "isr": [1]} for n in found], p)
 
     async def ListTopics(self, p: dict[str, Any], region: str) -> dict[str, Any]:
         cluster, prefix = self._active(p), p.get("topicNameFilter", "")
@@ -227,7 +228,7 @@ class Msk:
             }
             for name, partitions in sorted(found.items())
         ]  # fmt: skip
-        return {"topics": topics}
+        return _page("topics", topics, p)
 
     async def DeleteTopic(self, p: dict[str, Any], region: str) -> dict[str, Any]:
         cluster, name = self._active(p), p["topicName"]
@@ -271,3 +272,12 @@ class Msk:
             raise _bad(f"{type(error).__name__}: {error.description}") from error
         except KafkaError as error:
             raise AwsError("ServiceUnavailableException", f"The cluster does not answer: {error}", 503) from error
+
+
+def _page(name: str, found: list[dict[str, Any]], p: dict[str, Any]) -> dict[str, Any]:
+    """Of a list what maxResults and nextToken ask for; 100 at a time by default."""
+    start, size = str(p.get("nextToken", "0")), str(p.get("maxResults", "100"))
+    if not (start + size).isdecimal() or not 1 <= int(size) <= 100:
+        raise _bad("One or more of the parameters are not valid: maxResults is 1 to 100.")
+    stop = int(start) + int(size)
+    return {name: found[int(start) : stop], **({"nextToken": str(stop)} if stop < len(found) else {})}
