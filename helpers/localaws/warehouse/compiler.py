@@ -122,6 +122,8 @@ class Compiler:
     def default(self, column: Column) -> str:
         """A column's DEFAULT, as a value of its type."""
         tree = self.parse(f"SELECT {column.default}").expressions[0]
+        if tree.find(exp.Query):
+            raise SqlError("cannot use a subquery in a DEFAULT expression")
         return cast(self._expression(tree, Scope()), column.type, True).sql
 
     def sequence(self, relation: Relation, column: Column) -> str:
@@ -873,6 +875,8 @@ class Compiler:
             if over:
                 raise SqlError("DISTINCT is not supported for window functions")
         if function == "count" and len(given) == 1 and isinstance(given[0], exp.Star):
+            if distinct:
+                raise SqlError('syntax error at or near "*"')
             given = []
         arguments = [self._expression(g, inner) for g in given]
         keys = [bare(self._expression(o.this, inner)) + self._direction(o) for o in order]

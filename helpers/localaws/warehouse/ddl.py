@@ -276,6 +276,9 @@ class Definitions:
         if r.accept("add"):
             if r.peek() in ("constraint", "primary", "unique", "foreign"):
                 parsing._constraint(r, text := TableText("", "", False, False, [], []))
+                for name in text.primary_key or []:
+                    if not relation.column(name).not_null:
+                        raise SqlError(f'cannot make a primary key of column "{name}": it is nullable')
                 relation.primary_key = text.primary_key or relation.primary_key
             else:
                 r.accept("column")

@@ -527,7 +527,7 @@ def _convert_timezone(*values: Typed) -> Typed:
 
 # Formats of dates: https://docs.aws.amazon.com/redshift/latest/dg/r_FORMAT_strings.html
 _TOKENS = re.compile(
-    r'"[^"]*"|FM|YYYY|YY|MONTH|Month|month|MON|Mon|mon|MM|DDD|DD|DAY|Day|day|DY|Dy|dy|HH24|HH12|HH|MI|SS|MS|US|AM|PM|am|pm|'
+    r'"[^"]*"|FM|YYYY|YY|MONTH|Month|month|MON|Mon|mon|MM|DDD|DD|DAY|Day|day|DY|Dy|dy|HH24|HH12|HH|MI|SSSSS?|SS|MS|US|AM|PM|am|pm|'
     r"Q|[A-Za-z]+|[^A-Za-z\"]+"
 )
 _OUT = {

@@ -286,10 +286,14 @@ def column(r: Reader, table: TableText | None = None) -> Column:
             found.encoding = r.take().text.lower()
             if found.encoding not in _ENCODINGS:
                 raise SqlError(f'encoding type "{found.encoding}" is not supported')
-        elif table is not None and r.accept("distkey"):
-            table.distkey = found.name
-        elif table is not None and r.accept("sortkey"):
-            table.sortkeys = [found.name]
+        elif table is not None and r.peek() in ("distkey", "sortkey"):
+            word = r.take().text.upper()
+            if table.distkey if word == "DISTKEY" else table.sortkeys:
+                raise SqlError(f"{word} can be the attribute of one column only")
+            if word == "DISTKEY":
+                table.distkey = found.name
+            else:
+                table.sortkeys = [found.name]
         elif table is not None and r.accept("primary", "key"):
             table.primary_key, found.not_null = [found.name], True
         elif r.peek() == "references":
@@ -336,6 +340,8 @@ def _attributes(r: Reader, table: TableText) -> None:
             pass
         else:
             raise r.error()
+    if table.like and (table.distkey or table.diststyle or table.sortkeys):
+        raise SqlError("a table that is made LIKE another takes its distribution style and sort keys")
     if table.distkey and table.diststyle not in ("", "KEY"):
         raise SqlError(f"cannot specify DISTKEY with DISTSTYLE {table.diststyle}")
     if table.diststyle == "KEY" and not table.distkey:
