@@ -551,6 +551,24 @@ def test_reserved_words_are_names_in_quotes_only(w: Warehouse, word: str) -> Non
     w.run(f'CREATE TEMP TABLE named (id INT, "{word}" VARCHAR(5))', "DROP TABLE named")
 
 
+def test_views_are_bound_to_their_tables(w: Warehouse) -> None:
+    """https://docs.aws.amazon.com/redshift/latest/dg/r_ALTER_TABLE.html (RESTRICT, CASCADE)"""
+    w.run("CREATE TABLE stood (a INT NOT NULL, b INT, c INT, PRIMARY KEY (a))")
+    w.run("CREATE VIEW stands AS SELECT b FROM stood")
+    w.run("CREATE VIEW stands_too AS SELECT b FROM stands")
+    assert "other objects depend on it" in w.error("ALTER TABLE stood DROP COLUMN b")
+    assert "primary key depends on it" in w.error("ALTER TABLE stood DROP COLUMN a")
+    for rename in ("COLUMN b TO d", "TO stood_before"):  # where the view would follow, it would follow the name here
+        assert "that views are bound to" in w.error(f"ALTER TABLE stood RENAME {rename}")
+    w.run("ALTER TABLE stood DROP COLUMN c")
+    assert w.rows("SELECT * FROM stands_too") == []
+    w.run("ALTER TABLE stood DROP COLUMN b CASCADE")
+    assert "does not exist" in w.error("SELECT * FROM stands")
+    assert "does not exist" in w.error("SELECT * FROM stands_too")
+    w.run("ALTER TABLE stood RENAME TO stood_before")
+    assert w.rows("SELECT a FROM stood_before") == []
+
+
 def test_a_view_is_replaced_by_one_with_the_same_columns(w: Warehouse) -> None:
     """https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_VIEW.html"""
     w.run("CREATE VIEW seen AS SELECT id, s FROM t")

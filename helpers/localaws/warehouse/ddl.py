@@ -271,8 +271,29 @@ class Definitions:
         r.end()
         self.catalog.forget()
 
+    def _standing(self, relation: Relation) -> list[Relation]:
+        """The views that are bound to a table or view."""
+        every = list(self.catalog.relations.values())
+        return [v for v in every if v.kind == "v" and not v.late and self.compiler.stands_on(v, relation)]
+
+    def _after_drop(self, relation: Relation, column: str, cascade: bool) -> None:
+        """Views that used the column go with it, or keep it where it is."""
+        for view in self._standing(relation):
+            try:
+                fits = len(self.compiler.query(view.sql).columns) == len(view.columns)
+            except SqlError:
+                fits = False
+            if not fits and not cascade:
+                text = f"cannot drop table {relation.name} column {column} because other objects depend on it"
+                raise SqlError(text)
+            if not fits:
+                self._drop_dependents(view, True)
+                self._forget(view)
+
     def _alter_table(self, r: Reader, relation: Relation) -> None:
         table = relation.engine_name
+        if r.peek() == "rename" and self._standing(relation):
+            raise refuse("renaming a table, or its columns, that views are bound to: on AWS they follow it")
         if r.accept("add"):
             if r.peek() in ("constraint", "primary", "unique", "foreign"):
                 parsing._constraint(r, text := TableText("", "", False, False, [], []))
@@ -306,12 +327,18 @@ class Definitions:
             else:
                 r.accept("column")
                 column = relation.column(r.name())
-                r.accept("restrict") or r.accept("cascade")
+                cascade = r.accept("cascade")
+                r.accept("restrict")
+                if column.name in relation.primary_key and not cascade:
+                    raise SqlError(f'cannot drop column "{column.name}": the primary key depends on it')
+                relation.primary_key = [k for k in relation.primary_key if k != column.name]
                 if column.name == relation.distkey or column.name in relation.sortkeys:
                     raise SqlError(f'cannot drop column "{column.name}": it is a distribution key or sort key')
                 relation.columns = [c for c in relation.columns if c.name != column.name]
                 self._check_names(relation)
                 self.connection.execute(f"ALTER TABLE {table} DROP COLUMN {quoted(column.name)}")
+                self.catalog.put(relation)
+                self._after_drop(relation, column.name, cascade)
         elif r.accept("rename", "column"):
             old = relation.column(r.name()).name
             r.expect("to")
@@ -440,13 +467,12 @@ class Definitions:
 
     def _drop_dependents(self, relation: Relation, cascade: bool) -> None:
         """Views with schema binding stand on their tables. https://docs.aws.amazon.com/redshift/latest/dg/r_DROP_TABLE.html"""
-        for view in list(self.catalog.relations.values()):
-            if view.kind == "v" and not view.late and self.compiler.stands_on(view, relation):
-                if not cascade:
-                    text = f"cannot drop {'table' if relation.kind == 'r' else 'view'} {relation.name} because other"
-                    raise SqlError(f"{text} objects depend on it")
-                self._drop_dependents(view, True)
-                self._forget(view)
+        for view in self._standing(relation):
+            if not cascade:
+                text = f"cannot drop {'table' if relation.kind == 'r' else 'view'} {relation.name} because other"
+                raise SqlError(f"{text} objects depend on it")
+            self._drop_dependents(view, True)
+            self._forget(view)
 
     def _forget(self, relation: Relation) -> None:
         self.catalog.remove(relation)
@@ -480,6 +506,8 @@ class Definitions:
         r.accept("table")
         relation = self.catalog.get(*r.dotted())
         r.end()
+        if relation.kind != "r":
+            raise SqlError(f'"{relation.name}" is not a table')
         self.catalog.need_owner(relation)
         self.connection.execute(f"DELETE FROM {relation.engine_name}")
         self.connection.execute("COMMIT")
