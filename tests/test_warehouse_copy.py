@@ -378,6 +378,21 @@ def test_copy_refuses(w: Warehouse, text: str, options: str, error: str) -> None
     assert w.rows(f"SELECT * FROM {t}") == []
 
 
+def test_a_null_becomes_the_default_of_a_column_that_takes_none(w: Warehouse) -> None:
+    """https://docs.aws.amazon.com/redshift/latest/dg/r_ALTER_TABLE.html#alter-table-default"""
+    columns = "a INT NOT NULL DEFAULT 7, b VARCHAR(5) NOT NULL DEFAULT 'none', c INT DEFAULT 3"
+    t = table(w, "t_default", f"({columns})")
+    w.put("default/1", "1,x,2\n,\\N,\n")
+    assert copy(w, t, "default/", "CSV") == 2
+    w.put("default/2", "2,,x\n,,5\n")
+    assert copy(w, t, "default/2", "CSV EMPTYASNULL MAXERROR 1") == 1
+    assert w.rows(f"SELECT * FROM {t} ORDER BY c, a") == [(1, "x", 2), (7, "none", 5), (7, "none", None)]
+    when = table(w, "t_when", "(a INT, at TIMESTAMP NOT NULL DEFAULT GETDATE())")
+    w.put("when/1", "1,\n")
+    assert copy(w, when, "when/", "CSV") == 1
+    assert w.one(f"SELECT DATEDIFF(minute, at, GETDATE()) FROM {when}") in (0, 1)
+
+
 def test_a_char_holds_single_bytes(w: Warehouse) -> None:
     """https://docs.aws.amazon.com/redshift/latest/dg/multi-byte-character-load-errors.html"""
     t = table(w, "t_single", "(a INT, c CHAR(6))")

@@ -330,6 +330,7 @@ REFUSED = [
     ("CREATE TABLE x (a INT SORTKEY, b INT SORTKEY)", "SORTKEY can be the attribute of one column"),
     ("CREATE TABLE x (LIKE t) DISTSTYLE ALL", "takes its distribution style"),
     ("ALTER TABLE t ADD PRIMARY KEY (id)", "it is nullable"),
+    ("ALTER TABLE t ADD COLUMN x INT UNIQUE", "syntax error"),
     ("SELECT MEDIAN(DISTINCT q) FROM t", "MEDIAN with DISTINCT"),
     ("SELECT SPLIT_PART('abc', '', 1)", "SPLIT_PART with an empty delimiter"),
     ("SELECT x.id FROM t x, t y WHERE x.id = y.q(+)", r"outer joins by \(\+\)"),
@@ -623,6 +624,8 @@ def test_distribution_can_be_seen(w: Warehouse) -> None:
         "SELECT minvalue, maxvalue, num_values FROM svv_diskusage WHERE name = 'evenly' AND col = 1 ORDER BY slice"
     )
     assert least == [(s, 996 + s, 250) for s in range(4)]  # the zone map of each slice's one block
+    w.run("CREATE TABLE nothing (n INT)")
+    assert w.one("SELECT COUNT(*) FROM svv_diskusage WHERE name = 'nothing'") == 0
 
 
 @pytest.mark.parametrize("sql", ["NVL(1, 'x')", "CASE WHEN 1 = 1 THEN 1 ELSE 'x' END", "COALESCE(2.5, '')"])

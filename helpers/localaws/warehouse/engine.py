@@ -247,7 +247,7 @@ class Engine:
         if session.failed and word not in ("commit", "end", "rollback", "abort"):
             raise SqlError("current transaction is aborted, commands ignored until end of transaction block")
         compiler = Compiler(session.catalog, parameters, self.settings)
-        session.connection.execute(f"SET VARIABLE {STATEMENT} = TIMESTAMP '{loading.clock()}'")
+        _begins(session.connection)
         if word in ("select", "with", "(", "values"):
             compiled = compiler.query(sql)
             if compiled.into:
@@ -300,9 +300,11 @@ class Engine:
         for column in columns:
             if named and column.identity and not column.by_default:
                 raise SqlError(f"cannot set an identity column to a value: {column.name}")
-        load = loading.Load(relation, columns, url, options)
+        defaults = {c.name: compiler.default(c) for c in columns if c.not_null and c.default}
+        load = loading.Load(relation, columns, url, options, defaults=defaults)
         files = self._files(session, str(options["iam_role"]))
         beside = self.open(session.database).cursor()
+        _begins(beside)
         try:
             table, rows = loading.copy(load, files, beside)
             if self._canceled:
@@ -378,6 +380,11 @@ def _described(relation: Relation, number: int) -> dict[str, Any]:
         "columnDefault": column.default,
     }
     return {**fields, **more, "schemaName": relation.schema, "tableName": relation.name}
+
+
+def _begins(connection: duckdb.DuckDBPyConnection) -> None:
+    """Tells a connection when the statement began, for GETDATE."""
+    connection.execute(f"SET VARIABLE {STATEMENT} = TIMESTAMP '{loading.clock()}'")
 
 
 def _told(error: SqlError | duckdb.Error) -> str:

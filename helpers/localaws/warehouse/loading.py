@@ -81,6 +81,7 @@ class Load:
     url: str
     options: dict[str, Any]
     errors: list[LoadError] = field(default_factory=list)
+    defaults: dict[str, str] = field(default_factory=dict)  # of columns that take no NULL, in DuckDB's SQL
 
     @property
     def format(self) -> str:
@@ -404,7 +405,7 @@ def _field(load: Load, column: Column, text: str) -> str:
             value = f"rs_cut({value}, {kind.length})"
         if kind.name == "bpchar":
             fits += f" AND strlen({value}) = length({value})"
-        return _not_null(column, f"CASE WHEN {fits} OR {value} IS NULL THEN {value} ELSE error('long') END")
+        return _not_null(load, column, f"CASE WHEN {fits} OR {value} IS NULL THEN {value} ELSE error('long') END")
     value = f"nullif(trim({text}, ' '), '')"
     cast = f"CAST({value} AS {kind.engine})"
     if kind.is_integer:
@@ -426,11 +427,15 @@ def _field(load: Load, column: Column, text: str) -> str:
         cast = f"CAST(CAST(replace({value}, 'Z', '') AS TIMESTAMP) AS {kind.engine})"
     else:
         guard = "false"  # formats that Python reads
-    return _not_null(column, f"CASE WHEN {value} IS NULL THEN NULL WHEN {guard} THEN {cast} ELSE error('field') END")
+    return _not_null(
+        load, column, f"CASE WHEN {value} IS NULL THEN NULL WHEN {guard} THEN {cast} ELSE error('field') END"
+    )
 
 
-def _not_null(column: Column, expression: str) -> str:
-    return f"coalesce({expression}, error('null'))" if column.not_null else expression
+def _not_null(load: Load, column: Column, expression: str) -> str:
+    """A NULL becomes the default of a column that has one and takes no NULL: r_ALTER_TABLE.html#alter-table-default"""
+    instead = load.defaults.get(column.name, "error('null')")
+    return f"coalesce({expression}, {instead})" if column.not_null else expression
 
 
 def _wanted_format(load: Load, kind: Type) -> str:
@@ -458,7 +463,7 @@ def _slow(
                     out.write(",".join("\\N" if v is None else '"' + v.replace('"', '""') + '"' for v in row) + "\n")
                 elif len(load.errors) > load.max_errors:
                     raise failed(load)
-    plain = Load(load.relation, load.columns, load.url, {"format": "csv"})
+    plain = Load(load.relation, load.columns, load.url, {"format": "csv"}, defaults=load.defaults)
     names = {c.name: f"c{n}" for n, c in enumerate(load.columns)}
     if not _convert(plain, _csv_reader(load, _quote(str(good)), own=True), names, connection):
         raise SqlError("The local warehouse could not load rows that it had checked.")
@@ -523,7 +528,7 @@ def _value(load: Load, column: Column, value: str | None) -> str | None:
     elif value is not None:
         value = value.strip(" ") or None
     if value is None:
-        if column.not_null:
+        if column.not_null and column.name not in load.defaults:
             raise BadField(1213, "Missing data for not-null field")
         return None
     if kind.is_integer:
@@ -848,7 +853,7 @@ def _parquet(load: Load, local: list[tuple[str, Path]], connection: duckdb.DuckD
             fits = f"strlen({value}) <= {column.type.length} OR {value} IS NULL"
             value = f"CASE WHEN {fits} THEN {value} ELSE error('The length of the data column {column.name} is longer "
             value += f"than the length defined in the table. Table: {column.type.length}') END"
-        fields.append(f"CAST({_not_null(column, value)} AS {column.type.engine}) AS {quoted(column.name)}")
+        fields.append(f"CAST({_not_null(load, column, value)} AS {column.type.engine}) AS {quoted(column.name)}")
     try:
         connection.execute(
             f"CREATE OR REPLACE TABLE stage.main.loaded AS SELECT {', '.join(fields)} FROM read_parquet([{listed}])"

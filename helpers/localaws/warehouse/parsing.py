@@ -269,7 +269,7 @@ def column(r: Reader, table: TableText | None = None) -> Column:
     while r.peek() not in (",", ")", ""):
         if r.accept("not", "null"):
             found.not_null = True
-        elif r.accept("null") or r.accept("unique"):
+        elif r.accept("null") or table is not None and r.accept("unique"):
             pass
         elif r.accept("default"):
             found.default = _expression(r)
@@ -296,7 +296,7 @@ def column(r: Reader, table: TableText | None = None) -> Column:
                 table.sortkeys = [found.name]
         elif table is not None and r.accept("primary", "key"):
             table.primary_key, found.not_null = [found.name], True
-        elif r.peek() == "references":
+        elif table is not None and r.peek() == "references":
             _references(r)
         elif r.accept("collate"):
             if r.take().text.lower() not in ("case_sensitive", "cs"):

@@ -110,8 +110,8 @@ def _bytes(catalog: Catalog, relation: Relation) -> list[float]:
         f"coalesce(avg(strlen({quoted(c.name)})), 0) + 4" if c.type.is_text else str(_WIDTH.get(c.type.name, 16))
         for c in relation.columns
     )
-    found = catalog.connection.execute(f"SELECT {texts} FROM {relation.engine_name}").fetchall()[0]
-    return [float(v) for v in found]
+    found = catalog.connection.execute(f"SELECT count(*), {texts} FROM {relation.engine_name}").fetchall()[0]
+    return [float(v) for v in found[1:]]
 
 
 @_view("stv_slices", "node integer; slice integer; localslice integer; type varchar(1)")
