@@ -250,6 +250,7 @@ def test_clusters_are_created_paused_resumed_and_deleted(w: Warehouse) -> None:
     made = {
         "ClusterIdentifier": "second", "NodeType": "ra3.large", "MasterUsername": "admin",
         "MasterUserPassword": "Abcdef123", "Tags": [{"Key": "workbook", "Value": "06"}],
+        "AllowVersionUpgrade": False, "AutomatedSnapshotRetentionPeriod": 7,
     }  # fmt: skip
     redshift, where = w.redshift, {"ClusterIdentifier": "second", "Database": "dev", "DbUser": "admin"}
     assert redshift.create_cluster(**made)["Cluster"]["ClusterStatus"] == "creating"
@@ -258,6 +259,7 @@ def test_clusters_are_created_paused_resumed_and_deleted(w: Warehouse) -> None:
     kept = w.run("CREATE TABLE kept AS SELECT 1 AS n", **where)["Id"]
     assert redshift.pause_cluster(ClusterIdentifier="second")["Cluster"]["ClusterStatus"] == "pausing"
     (found,) = redshift.describe_clusters(ClusterIdentifier="second")["Clusters"]
+    assert (found["AllowVersionUpgrade"], found["AutomatedSnapshotRetentionPeriod"]) == (False, 7)
     assert (found["ClusterStatus"], found["Tags"]) == ("paused", made["Tags"])
     for call, arguments in (
         (w.data.execute_statement, {"Sql": "SELECT 1"}), (w.data.batch_execute_statement, {"Sqls": ["SELECT 1"]}),
@@ -284,6 +286,8 @@ def test_clusters_are_created_paused_resumed_and_deleted(w: Warehouse) -> None:
     assert redshift.get_cluster_credentials(DbUser="admin", ClusterIdentifier="workbook")["DbPassword"]
     weak = {**made, "MasterUserPassword": "weak"}
     assert "InvalidParameterValue" in refused(redshift.create_cluster, **weak)
+    for member in ("ClusterParameterGroupName", "PreferredMaintenanceWindow", "MaintenanceTrackName"):
+        assert f"has no {member} for a cluster" in refused(redshift.create_cluster, **made, **{member: "mine"})
     assert "does not have redshift:CreateClusterSnapshot" in refused(
         redshift.create_cluster_snapshot, SnapshotIdentifier="s", ClusterIdentifier="workbook"
     )

@@ -21,10 +21,15 @@ from ..types import ACCOUNT_ID, AwsError, Response
 
 # Node type -> slices of a node: https://docs.aws.amazon.com/redshift/latest/mgmt/working-with-clusters.html
 SLICES = {"ra3.large": 2, "ra3.xlplus": 2, "ra3.4xlarge": 4, "ra3.16xlarge": 16, "dc2.large": 2, "dc2.8xlarge": 16}
-_NOT_HERE = (
-    "ClusterSecurityGroups", "VpcSecurityGroupIds", "ClusterSubnetGroupName", "HsmClientCertificateIdentifier",
-    "SnapshotScheduleIdentifier", "ManageMasterPassword", "MultiAZ", "LoadSampleData", "RedshiftIdcApplicationArn",
+_OPTIONS = (
+    "Port", "PubliclyAccessible", "Encrypted", "AvailabilityZone", "AllowVersionUpgrade",
+    "AutomatedSnapshotRetentionPeriod",
 )  # fmt: skip
+# What CreateCluster takes: another member would be taken without an effect, and be described as if it was not given.
+_HERE = {
+    "Action", "Version", "ClusterIdentifier", "NodeType", "NumberOfNodes", "ClusterType", "MasterUsername",
+    "MasterUserPassword", "DBName", "IamRoles", "DefaultIamRoleArn", "Tags", *_OPTIONS,
+}  # fmt: skip
 _XML = 'xmlns="http://redshift.amazonaws.com/doc/2012-12-01/"'
 
 
@@ -95,7 +100,7 @@ class Clusters:
             raise _invalid(f"{text}, and neither end with a hyphen nor hold two in a row.")
         if self.find(name, region):
             raise AwsError("ClusterAlreadyExists", "Cluster already exists")
-        if refused := [k for k in form if k.partition(".")[0] in _NOT_HERE and form[k].lower() != "false"]:
+        if refused := [k for k in form if k.partition(".")[0] not in _HERE and form[k].lower() != "false"]:
             raise _invalid(f"The local AWS has no {refused[0].partition('.')[0]} for a cluster.")
         if node_type not in SLICES:
             raise _invalid(f"Invalid node type: {node_type}")
@@ -119,7 +124,7 @@ class Clusters:
             name, region, node_type, nodes, form.get("DBName") or "dev", form["MasterUsername"], password,
             datetime.now(UTC),
             list(dict.fromkeys([*roles, *filter(None, [default])])), default, _tags(form),
-            {k: form[k] for k in ("Port", "PubliclyAccessible", "Encrypted", "AvailabilityZone") if k in form},
+            {k: form[k] for k in _OPTIONS if k in form},
         )  # fmt: skip
         return {"Cluster": _described(cluster, "creating")}
 
@@ -256,11 +261,11 @@ def _described(cluster: Cluster, status: str = "") -> dict[str, Any]:
         "DBName": cluster.database,
         **({} if status == "creating" else {"Endpoint": {"Address": named, "Port": port}}),
         "ClusterCreateTime": cluster.created,
-        "AutomatedSnapshotRetentionPeriod": 1,
+        "AutomatedSnapshotRetentionPeriod": int(cluster.options.get("AutomatedSnapshotRetentionPeriod") or 1),
         "ClusterParameterGroups": [{"ParameterGroupName": "default.redshift-1.0", "ParameterApplyStatus": "in-sync"}],
         "AvailabilityZone": cluster.options.get("AvailabilityZone") or f"{cluster.region}a",
         "ClusterVersion": "1.0",
-        "AllowVersionUpgrade": True,
+        "AllowVersionUpgrade": _flag(cluster.options.get("AllowVersionUpgrade"), True),
         "NumberOfNodes": cluster.nodes,
         "PubliclyAccessible": _flag(cluster.options.get("PubliclyAccessible")),
         "Encrypted": _flag(cluster.options.get("Encrypted"), True),
