@@ -402,6 +402,10 @@ def test_a_char_holds_single_bytes(w: Warehouse) -> None:
         "SELECT err_code, err_reason FROM stl_load_errors WHERE colname = 'c' ORDER BY query DESC LIMIT 1"
     ) == [(1220, "Multibyte character not supported for CHAR (Hint: Try using VARCHAR). Invalid char: c3 a9")]
     assert w.rows(f"SELECT a FROM {t}") == [(2,)]
+    w.put("single/2", "12x,été\n")
+    copy(w, t, "single/2", "CSV MAXERROR 1")
+    told = "SELECT colname, position, raw_line FROM stl_load_errors WHERE filename LIKE '%/single/_' ORDER BY 1 DESC"
+    assert w.rows(told) == [("c", 0, "1,.t."), ("a", 2, "12x,.t.")]  # r_STL_LOAD_ERRORS
 
 
 def test_unload_never_overwrites_unasked(w: Warehouse) -> None:

@@ -480,8 +480,16 @@ Row = tuple[int, str, "list[str | None] | BadField"]
 
 def _checked(load: Load, url: str, line: int, raw: str, values: list[str | None] | BadField) -> list[str | None] | None:
     """The values as the fast way reads them, or None when the row is bad, which is written down."""
+
+    def note(bad: BadField, column: str = "", kind: str = "", length: str = "", value: str | None = None) -> None:
+        """https://docs.aws.amazon.com/redshift/latest/dg/r_STL_LOAD_ERRORS.html: multi-byte characters are periods"""
+        at, shown = re.search(r", Pos (\d+),", bad.reason), re.sub(r"[^\x00-\x7f]", ".", raw)[:1024]
+        load.errors.append(LoadError(
+            url, line, column, kind, length, int(at[1]) if at else 0, shown, (value or "")[:1024], bad.code, bad.reason
+        ))  # fmt: skip
+
     if isinstance(values, BadField):
-        load.errors.append(LoadError(url, line, "", "", "", 0, raw[:1024], "", values.code, values.reason))
+        note(values)
         return None
     found: list[str | None] = []
     for column, value, plain in zip(load.columns, values, load.plain, strict=True):
@@ -490,20 +498,7 @@ def _checked(load: Load, url: str, line: int, raw: str, values: list[str | None]
         except BadField as bad:
             kind = column.type
             length = str(kind.length or kind.precision or "")
-            load.errors.append(
-                LoadError(
-                    url,
-                    line,
-                    column.name,
-                    str(kind).partition("(")[0],
-                    length,
-                    0,
-                    raw[:1024],
-                    (value or "")[:1024],
-                    bad.code,
-                    bad.reason,
-                )  # fmt: skip
-            )
+            note(bad, column.name, str(kind).partition("(")[0], length, value)
             return None
     return found
 
