@@ -415,7 +415,7 @@ def test_real_time_goes_on_after_the_clock_was_moved(lab: Lab, rule: Any) -> Non
     now = lab.clock.now()
     lab.clock.advance(seconds=(58 - now.second - now.microsecond / 1e6) % 60)
     before = len(ticks(since))
-    minute = (lab.clock.now() + dt.timedelta(seconds=5)).replace(second=0)
+    minute = (lab.clock.now() + dt.timedelta(seconds=5)).replace(second=0, microsecond=0)
     assert lab.clock.now() < minute
     wait_for(lambda: len(ticks(since)) > before, timeout=30, what="the tick of the full minute")
     assert lab.clock.now() >= minute
