@@ -605,6 +605,13 @@ def test_a_change_of_a_function_is_kept_and_has_a_revision(do: Do) -> None:
             do("lambda", operation, FunctionName="f", RevisionId=first["RevisionId"], **more)
         assert (caught.value.status, caught.value.code) == (412, "PreconditionFailedException")
     assert do("lambda", "GetFunctionConfiguration", FunctionName="f")["RevisionId"] == second["RevisionId"]
+    third = do("lambda", "UpdateFunctionCode", FunctionName="f", ZipFile=archive("x = 1"), Architectures=["arm64"])
+    assert third["Architectures"] == ["arm64"] and third["RevisionId"] != second["RevisionId"]
+    stored = {"S3Bucket": "bkt", "S3Key": "f.zip", "S3ObjectVersion": "1"}
+    for code in (stored, {"ImageUri": "123456789012.dkr.ecr.us-east-1.amazonaws.com/f:1"}):
+        with pytest.raises(AwsError, match="it has no (S3ObjectVersion|ImageUri)"):
+            do("lambda", "UpdateFunctionCode", FunctionName="f", **code)
+    assert do("lambda", "GetFunctionConfiguration", FunctionName="f")["CodeSha256"] == third["CodeSha256"]
 
 
 def test_versions(do: Do) -> None:

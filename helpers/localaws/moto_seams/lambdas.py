@@ -129,6 +129,11 @@ def check(call: Call, p: dict[str, Any], region: str) -> None:
     """Raises AwsError for what must not reach moto."""
     if call.operation in ("CreateFunction", "UpdateFunctionConfiguration"):
         _check_settings(call.operation, p)
+    if call.operation in ("CreateFunction", "UpdateFunctionCode"):
+        code = p.get("Code") or p
+        if beyond := [name for name in ("S3ObjectVersion", "ImageUri") if code.get(name)]:
+            text = "The local AWS takes a function's code from a zip, or from an object in S3 as it is now"
+            raise _refused(f"{text}: it has no {beyond[0]}.")
     if call.operation in ("UpdateFunctionConfiguration", "UpdateFunctionCode", "PublishVersion"):
         _check_latest(call, p, region)
     if call.operation.endswith("FunctionEventInvokeConfig"):
@@ -279,6 +284,7 @@ def install() -> None:
     def update_function_code(self: Any, updated_spec: dict[str, Any]) -> Any:
         if updated_spec.get("DryRun") or self.version != "$LATEST":  # moto's second call, for what it has published
             return get_configuration(self)
+        self.architectures = updated_spec.get("Architectures", self.architectures)
         update_code(self, updated_spec)
         return changed(self)
 
