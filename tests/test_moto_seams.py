@@ -115,7 +115,7 @@ def raw(moto: app.Moto, service: str, request: Request, region: str = REGION) ->
 def archive(text: str = "def f(e, c): return e") -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as made:
-        made.writestr("a.py", text)
+        made.writestr(zipfile.ZipInfo("a.py"), text)  # with no time of its own: the same text is the same zip
     return file.getvalue()
 
 
@@ -614,7 +614,7 @@ def test_a_change_of_a_function_is_kept_and_has_a_revision(do: Do) -> None:
     assert do("lambda", "GetFunctionConfiguration", FunctionName="f")["CodeSha256"] == third["CodeSha256"]
 
 
-def test_versions(do: Do) -> None:
+def test_versions(moto: app.Moto, do: Do) -> None:
     """https://docs.aws.amazon.com/lambda/latest/dg/configuration-versions.html: a version does not change, and one that
     is identical to the last is not made
     https://docs.aws.amazon.com/lambda/latest/api/API_PublishVersion.html
@@ -647,9 +647,32 @@ def test_versions(do: Do) -> None:
     assert {n: v["Timeout"] for n, v in found.items()} == {"$LATEST": 7, "1": 5, "3": 7}
     assert (found["3"]["Description"], found["$LATEST"]["Description"]) == ("the third", "")
     assert found["3"]["CodeSha256"] == found["$LATEST"]["CodeSha256"] != found["1"]["CodeSha256"]
+    with pytest.raises(AwsError, match="cannot take this"):
+        raw(moto, "lambda", Request("POST", "/2015-03-31/functions/f/aliases", "", {}, b'{"RoutingConfig": [1]}'))
     with pytest.raises(AwsError, match="no weights for aliases"):
         weights = {"AdditionalVersionWeights": {"3": 0.5}}
         do("lambda", "CreateAlias", FunctionName="f", Name="live", FunctionVersion="1", RoutingConfig=weights)
+
+
+def test_a_function_is_called_by_every_form_of_its_name(do: Do) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/api/API_GetFunction.html, FunctionName: name, ARN, partial ARN"""
+    role = do("iam", "CreateRole", RoleName="r", AssumeRolePolicyDocument=TRUST)["Role"]["Arn"]
+    arn, code = f"arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:f", {"ZipFile": archive()}
+    given = {"Runtime": "python3.13", "Role": role, "Handler": "a.f"}
+    made = do("lambda", "CreateFunction", FunctionName=arn, Code=code, **given)
+    assert (made["FunctionName"], made["FunctionArn"]) == ("f", arn)
+    do("lambda", "PublishVersion", FunctionName=arn)
+    do("lambda", "CreateAlias", FunctionName=f"{ACCOUNT_ID}:function:f", Name="live", FunctionVersion="1")
+    for name in ("f", f"{ACCOUNT_ID}:function:f", arn, "f:$LATEST", f"{arn}:$LATEST"):
+        assert do("lambda", "GetFunctionConfiguration", FunctionName=name)["Version"] == "$LATEST"
+        assert do("lambda", "UpdateFunctionConfiguration", FunctionName=name, Timeout=4)["Timeout"] == 4
+        do("lambda", "PutFunctionConcurrency", FunctionName=name, ReservedConcurrentExecutions=2)
+        assert [a["Name"] for a in do("lambda", "ListAliases", FunctionName=name)["Aliases"]] == ["live"]
+    for name in ("f:live", f"{ACCOUNT_ID}:function:f:1", f"{arn}:live"):
+        assert do("lambda", "GetFunction", FunctionName=name)["Configuration"]["Version"] == "1"
+    for operation, more in (("UpdateFunctionCode", {}), ("CreateFunction", {**given, "Code": {}})):
+        with pytest.raises(AwsError, match="Please provide a source for function code"):
+            do("lambda", operation, FunctionName="f", **more)
 
 
 def test_what_an_alias_refers_to_is_not_deleted(do: Do) -> None:

@@ -116,11 +116,12 @@ def load() -> Moto:
         refused.check(call, parameters, request)
         if check := _CHECKS.get(call.service):
             check(call, parameters)
-        if call.service == "lambda":
-            lambdas.check(call, parameters, signed.region)
         head: list[Any] = []
         current.append((call, signed))
         try:
+            if call.service == "lambda":
+                lambdas.check(call, parameters, signed.region)
+                request = lambdas.by_name(call, parameters, request, signed.region)
             body = b"".join(application(call.service)(_environ(call, request, parameters), lambda *a: head.extend(a)))
         except (NotImplementedError, ImportError):
             raise _unknown(call) from None

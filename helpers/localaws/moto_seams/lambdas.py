@@ -14,13 +14,14 @@ import time
 import urllib.parse
 import uuid
 import zipfile
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 from .. import limits
 from ..protocols import Call
-from ..types import ACCOUNT_ID, AwsError, Function
+from ..types import ACCOUNT_ID, AwsError, Function, Request
 
 _MOST_UNZIPPED = 262_144_000  # bytes
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
@@ -134,6 +135,8 @@ def check(call: Call, p: dict[str, Any], region: str) -> None:
         if beyond := [name for name in ("S3ObjectVersion", "ImageUri") if code.get(name)]:
             text = "The local AWS takes a function's code from a zip, or from an object in S3 as it is now"
             raise _refused(f"{text}: it has no {beyond[0]}.")
+        if not code.get("ZipFile") and not code.get("S3Key"):
+            raise _refused("Please provide a source for function code.")
     if call.operation in ("UpdateFunctionConfiguration", "UpdateFunctionCode", "PublishVersion"):
         _check_latest(call, p, region)
     if call.operation.endswith("FunctionEventInvokeConfig"):
@@ -176,6 +179,21 @@ def _check_latest(call: Call, p: dict[str, Any], region: str) -> None:
             f"CodeSHA256 ({p['CodeSha256']}) is different from current CodeSHA256 in $LATEST ({latest.code_sha_256})."
         )
         raise _refused(f"{text} Please try again with the CodeSHA256 in $LATEST.")
+
+
+def by_name(call: Call, p: dict[str, Any], request: Request, region: str) -> Request:
+    """The request with the function's bare name, and a qualifier if there is one: moto reads few of the other forms.
+
+    https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html#API_CreateFunction_RequestBody
+    """
+    if "FunctionName" in call.uri:
+        _, name, qualifier = split(call.uri["FunctionName"], region)
+        place = name if qualifier in (None, "$LATEST") else f"{name}:{qualifier}"
+        parts = request.path.split("/")  # /2015-03-31/functions/<name>/…
+        return replace(request, path="/".join([*parts[:3], place, *parts[4:]]))
+    if call.operation == "CreateFunction" and ":" in str(p.get("FunctionName")):
+        return replace(request, body=json.dumps(p | {"FunctionName": split(p["FunctionName"], region)[1]}).encode())
+    return request
 
 
 def _check_settings(operation: str, p: dict[str, Any]) -> None:
