@@ -231,6 +231,14 @@ def test_events_that_fail_go_where_the_functions_role_may_write(queue: Queue) ->
     dead = {"DeadLetterConfig": {"TargetArn": target}}
     with pytest.raises(ClientError, match="The function's .* permissions to call SendMessage on arn:aws:sqs:us-east-1"):
         functions.put_function_event_invoke_config(FunctionName="reader", **settings)
+    for missing in (
+        f"{target}x",
+        target.replace(":sqs:", ":sns:"),
+        "arn:aws:lambda:us-east-1:123456789012:function:none",
+    ):
+        with pytest.raises(ClientError, match=f"The destination ARN {missing} is invalid"):
+            wrong = {"OnFailure": {"Destination": missing}}
+            functions.put_function_event_invoke_config(FunctionName="reader", DestinationConfig=wrong)
     with pytest.raises(ClientError, match="The provided .* permissions to call SendMessage on SQS"):
         functions.update_function_configuration(FunctionName="reader", **dead)
     allow("reader", ["logs:*", *ALLOW, "sqs:SendMessage"])

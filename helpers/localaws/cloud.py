@@ -244,6 +244,7 @@ class Cloud:
         if call.operation in ("PutFunctionEventInvokeConfig", "UpdateFunctionEventInvokeConfig"):
             role = (await self._function(call.uri["FunctionName"], None, region)).role
             for given in (params.get("DestinationConfig") or {}).values():
+                await self._check_destination(given.get("Destination"), region)
                 self._check_target(role, given.get("Destination"), "The function's", "{target}")
         if call.service == "logs":
             self.runtime.flush()
@@ -307,6 +308,18 @@ class Cloud:
         if target := (params.get("DeadLetterConfig") or {}).get("TargetArn"):
             role = role or (await self._function(name, None, region)).role
             self._check_target(role, target, "The provided", "{service}")
+
+    async def _check_destination(self, target: str | None, region: str) -> None:
+        """Raises what AWS answers when a queue, a topic or a function is not there."""
+        kind = ((target or "").split(":") + ["", "", ""])[2]
+        try:
+            if target and kind in ("sqs", "sns"):
+                await self.on_moto(stores.policy, target)
+            elif target and kind == "lambda":
+                await self._function(target, None, region)
+        except AwsError:
+            text = f"The destination ARN {target} is invalid."
+            raise AwsError("InvalidParameterValueException", text) from None
 
     def _check_target(self, role: str, target: str | None, whose: str, where: str) -> None:
         """Raises what AWS answers when a function's role may not write to where its events are to go.
