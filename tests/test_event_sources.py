@@ -1271,6 +1271,9 @@ def test_what_a_mapping_shows() -> None:
         for name in ("g", "123456789012:function:g", FUNCTION.arn[:-1] + "g"):
             assert listed(STREAM, name) == [other]
         assert listed(STREAM + "x", None) == listed(None, "x") == listed(None, None, "eu-west-1") == []
+        assert lab.sources.get(key, REGION) is lab.sources.get(key)
+        with pytest.raises(AwsError, match="does not exist"):
+            lab.sources.get(key, "eu-west-1")
         updated = await lab.sources.update(other, {"FunctionName": "h", "MaximumRetryAttempts": 3}, REGION)
         assert updated["FunctionArn"].endswith(":function:h") and updated["MaximumRetryAttempts"] == 3
         assert updated["BatchSize"] == 100

@@ -155,6 +155,11 @@ def test_the_event_is_aws_own_and_success_deletes(queue: Queue) -> None:
     shown = queue.functions.get_event_source_mapping(UUID=queue.key)
     assert (shown["State"], shown["StateTransitionReason"]) == ("Enabled", "USER_INITIATED")
     assert not {"LastProcessingResult", "StartingPosition", "FilterCriteria"} & shown.keys()
+    elsewhere = boto3.client("lambda", region_name="eu-west-1")
+    for ask in (elsewhere.get_event_source_mapping, elsewhere.delete_event_source_mapping):
+        with pytest.raises(ClientError, match="does not exist"):
+            ask(UUID=queue.key)
+    assert elsewhere.list_event_source_mappings()["EventSourceMappings"] == []
 
 
 def test_only_what_failed_comes_again_and_ends_in_the_dead_letter_queue(queue: Queue) -> None:

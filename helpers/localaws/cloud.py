@@ -438,6 +438,8 @@ class Cloud:
         operation, key = call.operation, call.uri.get("UUID", "")
         if operation == "CreateEventSourceMapping":
             return _json(await self.sources.create(params, region), 202)
+        if key:
+            self.sources.get(key, region)
         if operation == "UpdateEventSourceMapping":
             return _json(await self.sources.update(key, params, region), 202)
         if operation == "DeleteEventSourceMapping":

@@ -153,10 +153,12 @@ class EventSources:
             if not self.needs.allowed(function.role, f"{service}:{action}", resource):
                 raise invalid(f"The provided execution role does not have permissions to call {action} on {service}")
 
-    def get(self, key: str) -> Mapping:
-        if key not in self.mappings:
+    def get(self, key: str, region: str = "") -> Mapping:
+        """A mapping by its UUID; raises ResourceNotFoundException, also for one of another region than the given."""
+        found = self.mappings.get(key)
+        if found is None or region not in ("", found.source.region):
             raise AwsError("ResourceNotFoundException", "The resource you requested does not exist.", 404)
-        return self.mappings[key]
+        return found
 
     async def update(self, key: str, p: dict[str, Any], region: str) -> dict[str, Any]:
         """Takes effect when the batch in flight is done; a batch that waits for another try begins anew."""
