@@ -912,7 +912,8 @@ def test_a_trust_policy_is_taken_or_refused_as_iam_does(fields: dict[str, Any], 
 @pytest.mark.parametrize(
     ("fields", "words"),
     [({"Principal": "*"}, "Policy document should not specify a principal."),  # hashicorp/terraform#13449
-     ({"Resource": None}, "Policy statement must contain resources.")],
+     ({"Resource": None}, "Policy statement must contain resources."),
+     ({"Sid": "a-b"}, "must be alpha-numeric")],
 )  # fmt: skip
 def test_an_identitys_policy_is_about_resources_and_names_nobody(fields: dict[str, Any], words: str) -> None:
     permissions.check_identity_policy(json.dumps(document(statement())))

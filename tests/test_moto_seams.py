@@ -456,6 +456,50 @@ def test_texts_that_a_services_model_does_not_allow(
     assert (caught.value.code, caught.value.status) == (code, 400) and words in caught.value.message
 
 
+def test_policies_and_users_that_are_needed_are_not_deleted(do: Do) -> None:
+    """https://docs.aws.amazon.com/IAM/latest/APIReference/API_DeletePolicy.html, API_DeleteUser"""
+    do("iam", "CreateRole", RoleName="r", AssumeRolePolicyDocument=TRUST)
+    policy = do("iam", "CreatePolicy", PolicyName="p", PolicyDocument=ALLOW)["Policy"]["Arn"]
+    do("iam", "AttachRolePolicy", RoleName="r", PolicyArn=policy)
+    version = do("iam", "CreatePolicyVersion", PolicyArn=policy, PolicyDocument=ALLOW)["PolicyVersion"]["VersionId"]
+    with pytest.raises(AwsError, match="DeleteConflict: Cannot delete a policy attached to entities"):
+        do("iam", "DeletePolicy", PolicyArn=policy)
+    do("iam", "DetachRolePolicy", RoleName="r", PolicyArn=policy)
+    with pytest.raises(AwsError, match="DeleteConflict: This policy has more than one version"):
+        do("iam", "DeletePolicy", PolicyArn=policy)
+    do("iam", "DeletePolicyVersion", PolicyArn=policy, VersionId=version)
+    do("iam", "DeletePolicy", PolicyArn=policy)
+    do("iam", "CreateUser", UserName="u")
+    key = do("iam", "CreateAccessKey", UserName="u")["AccessKey"]["AccessKeyId"]
+    with pytest.raises(AwsError, match="DeleteConflict: Cannot delete entity, must delete access keys first"):
+        do("iam", "DeleteUser", UserName="u")
+    do("iam", "DeleteAccessKey", UserName="u", AccessKeyId=key)
+    do("iam", "DeleteUser", UserName="u")
+
+
+def test_a_policy_has_its_length(do: Do) -> None:
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html#reference_iam-quotas-entity-length"""
+
+    def long(characters: int) -> str:
+        document = json.loads(ALLOW)
+        rest = characters - len("".join(json.dumps(document | {"Id": ""}).split()))
+        return json.dumps(document | {"Id": "a" * rest}, indent=9)
+
+    do("iam", "CreateRole", RoleName="r", AssumeRolePolicyDocument=TRUST)
+    do("iam", "CreatePolicy", PolicyName="p", PolicyDocument=long(6144))
+    do("iam", "PutRolePolicy", RoleName="r", PolicyName="p", PolicyDocument=long(10_240))
+    do("iam", "PutRolePolicy", RoleName="r", PolicyName="p", PolicyDocument=long(10_000))  # in the other's place
+    for operation, parameters, words in (
+        ("CreatePolicy", {"PolicyName": "q", "PolicyDocument": long(6145)}, "PolicySize: 6144"),
+        ("PutRolePolicy", {"RoleName": "r", "PolicyName": "q", "PolicyDocument": long(241)},
+         "Maximum policy size of 10240 bytes exceeded for role r"),
+        ("UpdateAssumeRolePolicy", {"RoleName": "r", "PolicyDocument": TRUST
+         .replace("lambda.amazonaws.com", "a" * 2048 + ".amazonaws.com")}, "ACLSizePerRole: 2048"),
+    ):  # fmt: skip
+        with pytest.raises(AwsError, match="LimitExceeded: .*" + words):
+            do("iam", operation, **parameters)
+
+
 def test_the_managed_policies_that_lessons_attach_can_be_evaluated(do: Do) -> None:
     do("iam", "CreateRole", RoleName="r", AssumeRolePolicyDocument=TRUST)
     for name in (
@@ -765,6 +809,41 @@ def test_a_functions_policy(do: Do) -> None:
     assert (caught.value.status, caught.value.code) == (409, "ResourceConflictException")
     do("lambda", "PublishVersion", FunctionName="f")
     do("lambda", "AddPermission", FunctionName="f", Qualifier="1", **again)
+
+
+@pytest.mark.parametrize(
+    ("fields", "code", "words"),
+    [
+        ({"StatementId": "s"}, "ResourceConflictException",
+         "The statement id (s) provided already exists. Please provide a new statement id, or remove the existing "
+         "statement."),
+        ({"Principal": "apigateway.amazonaw.com"}, "InvalidParameterValueException",
+         "The provided principal was invalid. Please check the principal and try again."),
+        ({"Principal": f"arn:aws:iam::{ACCOUNT_ID}:role/nobody"}, "InvalidParameterValueException", "principal"),
+        ({"Action": "InvokeFunction"}, "ValidationException",
+         "1 validation error detected: Value 'InvokeFunction' at 'action' failed to satisfy constraint: Member must "
+         "satisfy regular expression pattern: (lambda:[*]|lambda:[a-zA-Z]+|[*])"),
+        ({"StatementId": "a b"}, "ValidationException", "at 'statementId'"),
+        ({"Principal": ACCOUNT_ID}, "", ""), ({"Principal": "*"}, "", ""),
+        ({"Qualifier": "1", "StatementId": "s"}, "", ""),
+    ],
+)  # fmt: skip
+def test_a_permission_is_given_once_and_to_somebody(do: Do, fields: dict[str, Any], code: str, words: str) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/api/API_AddPermission.html"""
+    arn = function(do)
+    do("lambda", "PublishVersion", FunctionName="f")
+    given_ = {"FunctionName": "f", "Action": "lambda:InvokeFunction", "Principal": "s3.amazonaws.com"}
+    do("lambda", "AddPermission", **given_, StatementId="s")
+    before = lambdas.policy(arn)
+    if not code:
+        do("lambda", "AddPermission", **{**given_, "StatementId": "t", **fields})
+        return
+    with pytest.raises(AwsError, match=re.escape(words)) as caught:
+        do("lambda", "AddPermission", **{**given_, "StatementId": "t", **fields})
+    assert (caught.value.code, caught.value.status) == (code, 409 if "Conflict" in code else 400)
+    assert lambdas.policy(arn) == before
+    do("lambda", "RemovePermission", FunctionName="f", StatementId="s")
+    assert lambdas.policy(arn) is None
 
 
 def test_names_of_functions() -> None:

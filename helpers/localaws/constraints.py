@@ -15,12 +15,16 @@ from .protocols import Call, model
 from .types import AwsError
 
 _CODES = {"apigateway": "ValidationException", "iam": "ValidationError", "sts": "ValidationError"}
+_CODES |= {"lambda": "ValidationException"}
+_OF_LAMBDA = {"AddPermission"}  # the others are checked where they are answered
 
 
 def check(call: Call, parameters: dict[str, Any]) -> None:
     """Raises AwsError for texts that the model does not allow, all of them in one message."""
     operation = model(call.service)["operations"][call.operation]
-    if call.service not in _CODES or "input" not in operation:
+    if call.service not in _CODES or (call.service == "lambda" and call.operation not in _OF_LAMBDA):
+        return
+    if "input" not in operation:
         return
     faults = list[str]()
     members = _shape(call.service, operation["input"]["shape"])["members"].items()
@@ -29,7 +33,7 @@ def check(call: Call, parameters: dict[str, Any]) -> None:
         if place == "uri":
             faults += _faults(call.service, member["shape"], call.uri.get(sent), name)
         elif place is None:
-            root = f"{_lower(call.operation)}Input.{sent}" if call.protocol == "rest-json" else _lower(name)
+            root = f"{_lower(call.operation)}Input.{sent}" if call.service == "apigateway" else _lower(name)
             faults += _faults(call.service, member["shape"], parameters.get(sent), root)
     if faults:
         count = f"{len(faults)} validation error{'s' * (len(faults) > 1)} detected"

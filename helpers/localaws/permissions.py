@@ -125,13 +125,22 @@ def check_policy(text: str | bytes, code: str = "MalformedPolicyDocument") -> No
                 raise AwsError(code, f"The local AWS does not evaluate the condition {operator} on {key}.")
 
 
+def _statements(text: str | bytes) -> list[dict[str, Any]]:
+    """A document's statements, once they are checked; IAM takes fewer names of statements than others do."""
+    check_policy(text)
+    statements: list[dict[str, Any]] = _list(orjson.loads(text)["Statement"])
+    if not all(re.fullmatch("[0-9A-Za-z]*", str(statement.get("Sid", ""))) for statement in statements):
+        why = "Statement IDs (SID) must be alpha-numeric. Check that your input satisfies the regular expression"
+        raise AwsError("MalformedPolicyDocument", f"{why} [0-9A-Za-z]*")
+    return statements
+
+
 def check_identity_policy(text: str | bytes) -> None:
     """The same for a policy of a role, user or session: it is about resources, and its principal is who has it.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html
     """
-    check_policy(text)
-    for statement in _list(orjson.loads(text)["Statement"]):
+    for statement in _statements(text):
         if "Principal" in statement:
             raise AwsError("MalformedPolicyDocument", "Policy document should not specify a principal.")
         if not statement.keys() & {"Resource", "NotResource"}:
@@ -144,8 +153,7 @@ def check_trust_policy(text: str | bytes, exists: Callable[[str], bool]) -> None
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html
     https://github.com/hashicorp/terraform-provider-aws/issues/8905
     """
-    check_policy(text)
-    for statement in _list(orjson.loads(text)["Statement"]):
+    for statement in _statements(text):
         if "Resource" in statement:
             raise AwsError("MalformedPolicyDocument", "Has prohibited field Resource")
         if "Principal" not in statement:
@@ -205,10 +213,11 @@ def _invalid_principal(principal: Any, exists: Callable[[str], bool]) -> tuple[s
     named = principal if isinstance(principal, dict) else {"AWS": principal}
     bare = named is not principal  # an ARN or account that no {"AWS": …} stands around
     each = ((kind, str(value)) for kind, values in named.items() for value in _list(values))
-    return next(((kind, value) for kind, value in each if bare or not _may_be_named(kind, value, exists)), None)
+    return next(((kind, value) for kind, value in each if bare or not may_be_named(kind, value, exists)), None)
 
 
-def _may_be_named(kind: str, value: str, exists: Callable[[str], bool]) -> bool:
+def may_be_named(kind: str, value: str, exists: Callable[[str], bool]) -> bool:
+    """Whether a policy may have this principal of the kind AWS, Service, Federated or CanonicalUser."""
     if kind == "AWS" and (arn := _ACCOUNT.fullmatch(value)):
         here = arn[1] == ACCOUNT_ID and re.search(":(?:user|role)/", value)
         return not here or exists(value)

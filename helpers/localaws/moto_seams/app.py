@@ -48,7 +48,12 @@ os.environ["MOTO_LAMBDA_CONCURRENCY_QUOTA"] = "1000"
 
 _LOG = logging.getLogger("localaws")
 Moto = Callable[[Call, dict[str, Any], Request, Signed], Response]
-_CHECKS = {"apigateway": api_rules.check, "iam": identities.check, "sts": identities.check, "dynamodb": dynamodb.check}
+_CHECKS = {
+    "apigateway": api_rules.check,
+    "iam": identities.check,
+    "sts": identities.check,
+    "dynamodb": dynamodb.check,
+}
 
 
 @lru_cache

@@ -112,11 +112,42 @@ def trusts(role_arn: str, service: str, source_arn: str = "") -> bool:
     return service_allowed(trust_policy(role_arn), service, "sts:AssumeRole", role_arn, source_arn)
 
 
+# Characters of a policy, blanks not counted: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+_INLINE = {"PutRolePolicy": ("role", 10_240), "PutUserPolicy": ("user", 2048), "PutGroupPolicy": ("group", 5120)}
+_MANAGED = {
+    "CreatePolicy": ("PolicyDocument", "PolicySize", 6144),
+    "CreatePolicyVersion": ("PolicyDocument", "PolicySize", 6144),
+    "CreateRole": ("AssumeRolePolicyDocument", "ACLSizePerRole", 2048),
+    "UpdateAssumeRolePolicy": ("PolicyDocument", "ACLSizePerRole", 2048),
+}
+
+
+def _quota(operation: str, parameters: dict[str, Any]) -> None:
+    """Raises AwsError LimitExceeded for policies that are too long; inline ones count together."""
+    if operation in _MANAGED:
+        member, quota, most = _MANAGED[operation]
+        if _length(parameters.get(member, "")) > most:
+            raise AwsError("LimitExceeded", f"Cannot exceed quota for {quota}: {most}", 409)
+    if operation in _INLINE:
+        kind, most = _INLINE[operation]
+        name = parameters.get(f"{kind.title()}Name")
+        holder = next((h for h in list(getattr(_backend("iam"), f"{kind}s").values()) if h.name == name), None)
+        others = {k: v for k, v in (holder.policies if holder else {}).items() if k != parameters.get("PolicyName")}
+        if sum(map(_length, [*others.values(), parameters.get("PolicyDocument", "")])) > most:
+            text = f"Maximum policy size of {most} bytes exceeded for {kind} {name}"
+            raise AwsError("LimitExceeded", text, 409)
+
+
+def _length(document: str) -> int:
+    return len("".join(document.split()))
+
+
 def check(call: Call, parameters: dict[str, Any]) -> None:
     """Refuses what moto would take and AWS would not, and what this AWS would not evaluate; raises AwsError.
 
     https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
     https://docs.aws.amazon.com/IAM/latest/APIReference/API_AttachRolePolicy.html
+    https://docs.aws.amazon.com/IAM/latest/APIReference/API_DeletePolicy.html and API_DeleteUser
     """
     for name in ("PolicyDocument", "AssumeRolePolicyDocument", "Policy"):
         if name not in parameters:
@@ -125,6 +156,16 @@ def check(call: Call, parameters: dict[str, Any]) -> None:
             check_trust_policy(parameters[name], exists)
         else:
             check_identity_policy(parameters[name])
+    _quota(call.operation, parameters)
+    if call.operation == "DeletePolicy" and (managed := _backend("iam").managed_policies.get(parameters["PolicyArn"])):
+        if managed.attachment_count:
+            raise AwsError("DeleteConflict", "Cannot delete a policy attached to entities.", 409)
+        if len(managed.versions) > 1:
+            text = "This policy has more than one version. Before you delete a policy, you must delete the policy's"
+            raise AwsError("DeleteConflict", f"{text} versions. The default version is deleted with the policy.", 409)
+    if call.operation == "DeleteUser" and (user := _backend("iam").users.get(parameters.get("UserName"))):
+        if user.access_keys:
+            raise AwsError("DeleteConflict", "Cannot delete entity, must delete access keys first.", 409)
     if "PermissionsBoundary" in parameters:
         raise AwsError("InvalidInput", "The local AWS does not evaluate permissions boundaries.")
     if call.operation in ("AttachRolePolicy", "AttachUserPolicy", "AttachGroupPolicy"):

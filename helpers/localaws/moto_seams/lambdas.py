@@ -20,8 +20,10 @@ from functools import partial
 from typing import Any
 
 from .. import limits
+from ..permissions import may_be_named
 from ..protocols import Call
 from ..types import ACCOUNT_ID, AwsError, Function, Request
+from . import identities
 
 _MOST_UNZIPPED = 262_144_000  # bytes
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
@@ -141,8 +143,17 @@ def check(call: Call, p: dict[str, Any], region: str) -> None:
         _check_latest(call, p, region)
     if call.operation.endswith("FunctionEventInvokeConfig"):
         _check_event_config(call, p)
+    if call.operation == "AddPermission":
+        _check_principal(str(p.get("Principal")))
     if p.get("RoutingConfig", {}).get("AdditionalVersionWeights"):
         raise _refused("The local AWS has no weights for aliases: an alias names one version.")
+
+
+def _check_principal(principal: str) -> None:
+    """A permission is for somebody. https://docs.aws.amazon.com/lambda/latest/api/API_AddPermission.html"""
+    kind = "Service" if re.fullmatch(r"[a-z0-9.-]+\.[a-z]+", principal) else "AWS"
+    if not may_be_named(kind, principal, identities.exists):
+        raise _refused("The provided principal was invalid. Please check the principal and try again.")
 
 
 def _check_event_config(call: Call, p: dict[str, Any]) -> None:
