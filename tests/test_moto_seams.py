@@ -461,6 +461,7 @@ def test_policies_and_users_that_are_needed_are_not_deleted(do: Do) -> None:
     do("iam", "CreateRole", RoleName="r", AssumeRolePolicyDocument=TRUST)
     policy = do("iam", "CreatePolicy", PolicyName="p", PolicyDocument=ALLOW)["Policy"]["Arn"]
     do("iam", "AttachRolePolicy", RoleName="r", PolicyArn=policy)
+    do("iam", "AttachRolePolicy", RoleName="r", PolicyArn=policy)  # which is no second attachment
     version = do("iam", "CreatePolicyVersion", PolicyArn=policy, PolicyDocument=ALLOW)["PolicyVersion"]["VersionId"]
     with pytest.raises(AwsError, match="DeleteConflict: Cannot delete a policy attached to entities"):
         do("iam", "DeletePolicy", PolicyArn=policy)

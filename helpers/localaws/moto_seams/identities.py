@@ -158,7 +158,9 @@ def check(call: Call, parameters: dict[str, Any]) -> None:
             check_identity_policy(parameters[name])
     _quota(call.operation, parameters)
     if call.operation == "DeletePolicy" and (managed := _backend("iam").managed_policies.get(parameters["PolicyArn"])):
-        if managed.attachment_count:
+        iam = _backend("iam")  # whose own count of attachments counts one that is made again
+        holders = [h for kind in (iam.roles, iam.users, iam.groups) for h in list(kind.values())]
+        if any(managed.arn in holder.managed_policies for holder in holders):
             raise AwsError("DeleteConflict", "Cannot delete a policy attached to entities.", 409)
         if len(managed.versions) > 1:
             text = "This policy has more than one version. Before you delete a policy, you must delete the policy's"
