@@ -1643,7 +1643,7 @@ def test_transactions_in_one_go_do_what_the_longer_way_does(do: Do, monkeypatch:
             AttributeDefinitions=[{"AttributeName": k, "AttributeType": t} for k, t in ("aS", "nN", "vS")],
             GlobalSecondaryIndexes=[
                 {
-                    "IndexName": "i",
+                    "IndexName": "by-i",
                     "KeySchema": [{"AttributeName": "v", "KeyType": "HASH"}],
                     "Projection": {"ProjectionType": "ALL"},
                 }
@@ -1658,7 +1658,7 @@ def test_transactions_in_one_go_do_what_the_longer_way_does(do: Do, monkeypatch:
             told: Any = do("dynamodb", "TransactWriteItems", TransactItems=items)
         except (AwsError, Refusal) as error:
             told = str(error)
-        index = do("dynamodb", "Scan", TableName=name, IndexName="i")["Items"]
+        index = do("dynamodb", "Scan", TableName=name, IndexName="by-i")["Items"]
         found = {
             k: sorted(v, key=str)
             for k, v in (("items", do("dynamodb", "Scan", TableName=name)["Items"]), ("index", index))
@@ -1715,7 +1715,7 @@ def indexed_table(do: Do) -> None:
         AttributeDefinitions=[{"AttributeName": k, "AttributeType": "N" if k == "n" else "S"} for k in names],
         GlobalSecondaryIndexes=[
             {
-                "IndexName": "i",
+                "IndexName": "by-i",
                 "KeySchema": [{"AttributeName": "g", "KeyType": "HASH"}, {"AttributeName": "h", "KeyType": "RANGE"}],
                 "Projection": {"ProjectionType": "ALL"},
             }
@@ -1790,7 +1790,7 @@ def test_queries_scans_and_indexes_find_what_a_dict_would(
             {k: i[k] for k in ("c",) if k in i} for i in kept
         ]
         in_index = sorted((i for i in kept if "g" in i and "h" in i), key=lambda i: (i["g"]["S"], i["h"]["S"]))
-        assert paged(do, "Scan", limit, IndexName="i") == in_index
+        assert paged(do, "Scan", limit, IndexName="by-i") == in_index
         for name in "xyz":
             values = {":v": {"S": name}}
             ask = {"ExpressionAttributeValues": values, "ScanIndexForward": forward}
@@ -1798,7 +1798,7 @@ def test_queries_scans_and_indexes_find_what_a_dict_would(
             if not forward:
                 own, found = own[::-1], found[::-1]
             assert paged(do, "Query", limit, KeyConditionExpression="a = :v", **ask) == own
-            assert paged(do, "Query", limit, KeyConditionExpression="g = :v", IndexName="i", **ask) == found
+            assert paged(do, "Query", limit, KeyConditionExpression="g = :v", IndexName="by-i", **ask) == found
 
     check()
 
@@ -1807,12 +1807,15 @@ def test_a_new_index_leaves_the_others_as_they_are(do: Do) -> None:
     """moto kept the types of the new index's attributes only; an item with another index's key was then refused."""
     indexed_table(do)
     made = {
-        "IndexName": "j",
+        "IndexName": "by-j",
         "KeySchema": [{"AttributeName": "s", "KeyType": "HASH"}],
         "Projection": {"ProjectionType": "ALL"},
     }
     one = [{"AttributeName": "s", "AttributeType": "S"}]
-    for update, kept in (({"Create": made}, {"a", "n", "g", "h", "s"}), ({"Delete": {"IndexName": "j"}}, set("angh"))):
+    for update, kept in (
+        ({"Create": made}, {"a", "n", "g", "h", "s"}),
+        ({"Delete": {"IndexName": "by-j"}}, set("angh")),
+    ):
         definitions = {"AttributeDefinitions": one} if "Create" in update else {}
         do("dynamodb", "UpdateTable", TableName="t", GlobalSecondaryIndexUpdates=[update], **definitions)
         described = do("dynamodb", "DescribeTable", TableName="t")["Table"]["AttributeDefinitions"]
@@ -1827,7 +1830,7 @@ def test_an_index_that_is_made_later_knows_the_items_that_are_there(do: Do) -> N
     table(do)
     for a in "xyz":
         do("dynamodb", "PutItem", TableName="t", Item={"a": {"S": a}, "g": {"S": "one"}})
-    index = {"IndexName": "i", "KeySchema": [{"AttributeName": "g", "KeyType": "HASH"}]}
+    index = {"IndexName": "by-i", "KeySchema": [{"AttributeName": "g", "KeyType": "HASH"}]}
     for _ in range(2):  # another one of the same name, too
         do(
             "dynamodb",
@@ -1837,9 +1840,9 @@ def test_an_index_that_is_made_later_knows_the_items_that_are_there(do: Do) -> N
             GlobalSecondaryIndexUpdates=[{"Create": {**index, "Projection": {"ProjectionType": "KEYS_ONLY"}}}],
         )
         ask = {"KeyConditionExpression": "g = :g", "ExpressionAttributeValues": {":g": {"S": "one"}}}
-        found = do("dynamodb", "Query", TableName="t", IndexName="i", **ask)["Items"]
+        found = do("dynamodb", "Query", TableName="t", IndexName="by-i", **ask)["Items"]
         assert sorted(i["a"]["S"] for i in found) == ["x", "y", "z"]
-        do("dynamodb", "UpdateTable", TableName="t", GlobalSecondaryIndexUpdates=[{"Delete": {"IndexName": "i"}}])
+        do("dynamodb", "UpdateTable", TableName="t", GlobalSecondaryIndexUpdates=[{"Delete": {"IndexName": "by-i"}}])
 
 
 def test_what_is_read_can_be_changed_without_changing_the_table(do: Do) -> None:
@@ -1924,7 +1927,11 @@ def test_a_table_of_any_size_is_asked_at_the_same_cost(do: Do) -> None:
             ("Query", {"KeyConditionExpression": "a = :v", "ExpressionAttributeValues": {":v": {"S": "0"}}}),
             (
                 "Query",
-                {"IndexName": "i", "KeyConditionExpression": "g = :v", "ExpressionAttributeValues": {":v": {"S": "0"}}},
+                {
+                    "IndexName": "by-i",
+                    "KeyConditionExpression": "g = :v",
+                    "ExpressionAttributeValues": {":v": {"S": "0"}},
+                },
             ),
             ("Scan", {"Limit": 5, "ExclusiveStartKey": {"a": {"S": "0"}, "n": {"N": "2"}}}),
         ]
@@ -1987,7 +1994,7 @@ def test_queries_find_what_is_there_whatever_was_written_before(do: Do) -> None:
     names = {"AttributeDefinitions": [{"AttributeName": n, "AttributeType": "S"} for n in ("a", "b", "x", "y")]}
     keys = [{"AttributeName": "a", "KeyType": "HASH"}, {"AttributeName": "b", "KeyType": "RANGE"}]
     index = {
-        "IndexName": "i",
+        "IndexName": "by-i",
         "KeySchema": [{"AttributeName": "x", "KeyType": "HASH"}, {"AttributeName": "y", "KeyType": "RANGE"}],
         "Projection": {"ProjectionType": "ALL"},
     }
@@ -2040,7 +2047,7 @@ def test_queries_find_what_is_there_whatever_was_written_before(do: Do) -> None:
         for x in "uvw":
             wanted = sorted((i for i in there if i.get("x") == {"S": x} and "y" in i), key=lambda i: i["y"]["S"])
             by_index = {"KeyConditionExpression": "x = :x", "ExpressionAttributeValues": {":x": {"S": x}}}
-            found = query(IndexName="i", ScanIndexForward=False, **by_index)
+            found = query(IndexName="by-i", ScanIndexForward=False, **by_index)
             assert [i["y"] for i in found] == [i["y"] for i in reversed(wanted)], step
             assert sorted(map(str, found)) == sorted(map(str, wanted)), step
 
@@ -2712,3 +2719,95 @@ def test_a_message_that_sqs_would_not_take(do: Do) -> None:
     assert caught.value.code == "AWS.SimpleQueueService.TooManyEntriesInBatchRequest"
     with pytest.raises(Refusal, match="at least one SendMessageBatchRequestEntry"):
         do("sqs", "SendMessageBatch", QueueUrl=url, Entries=[])
+
+
+def test_a_metric_is_its_dimensions_too(do: Do) -> None:
+    """https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_concepts.html#Dimension
+
+    Periods begin with the start: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/
+    GetSingleMetricAllDimensions.html has periods of an hour that begin at 18 minutes past.
+    """
+    noon = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=3)
+    here, there = ([{"Name": "Shop", "Value": value}] for value in ("here", "there"))
+    for minute, dimensions, value in (
+        (7, here, 1.0),
+        (21, here, 2.0),
+        (38, here, 4.0),
+        (39, there, 8.0),
+        (40, [], 16.0),
+    ):
+        datum = {"MetricName": "m", "Dimensions": dimensions, "Value": value, "Unit": "Count"}
+        moment = noon + timedelta(minutes=minute, seconds=30)
+        do("monitoring", "PutMetricData", Namespace="n", MetricData=[{**datum, "Timestamp": moment}])
+    do(
+        "monitoring",
+        "PutMetricData",
+        Namespace="other",
+        MetricData=[{**datum, "Dimensions": here, "Timestamp": moment}],
+    )
+
+    def statistics(dimensions: Any, period: int, start: int = 18) -> list[tuple[int, float]]:
+        got = do("monitoring", "GetMetricStatistics", Namespace="n", MetricName="m", Dimensions=dimensions,
+                 StartTime=noon + timedelta(minutes=start, seconds=20), EndTime=noon + timedelta(hours=2),
+                 Period=period, Statistics=["Sum"])["Datapoints"]  # fmt: skip
+        return [(round((point["Timestamp"] - noon).total_seconds() / 60), point["Sum"]) for point in got]
+
+    assert statistics(here, 3600) == [(18, 6.0)]
+    assert statistics(here, 1200) == [(18, 2.0), (38, 4.0)]
+    assert statistics(here, 300, 5) == [(5, 1.0), (20, 2.0), (35, 4.0)]
+    assert statistics(there, 3600) == [(18, 8.0)]
+    assert statistics([], 3600) == [(18, 16.0)]
+
+    def data(dimensions: Any) -> list[float]:
+        metric = {"Namespace": "n", "MetricName": "m", "Dimensions": dimensions}
+        query = {"Id": "q", "MetricStat": {"Metric": metric, "Period": 86400, "Stat": "Sum"}}
+        span = {"StartTime": noon, "EndTime": noon + timedelta(hours=3)}
+        (found,) = do("monitoring", "GetMetricData", MetricDataQueries=[query], **span)["MetricDataResults"]
+        return list(found["Values"])
+
+    assert (data(here), data(there), data([]), data([{"Name": "Shop", "Value": "x"}])) == ([7.0], [8.0], [16.0], [])
+    assert len(do("monitoring", "ListMetrics", Namespace="n")["Metrics"]) == 3
+    functions = [[{"Name": "FunctionName", "Value": name}] for name in ("f", "g")]
+    stores.put_metrics(
+        REGION, "AWS/Lambda", [{"MetricName": "Errors", "Value": 1.0, "Dimensions": d} for d in functions]
+    )
+    now = datetime.now(UTC)
+    got = do("monitoring", "GetMetricStatistics", Namespace="AWS/Lambda", MetricName="Errors", Statistics=["Sum"],
+             StartTime=now - timedelta(hours=1), EndTime=now + timedelta(hours=1), Period=7200)  # fmt: skip
+    assert [point["Sum"] for point in got["Datapoints"]] == [2.0]  # across all functions
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "parameters", "code"),
+    [
+        ("monitoring", "PutMetricData", {"MetricData": [{"MetricName": "m"}]}, "InvalidParameterCombination"),
+        ("monitoring", "PutMetricData", {"MetricData": [{"MetricName": "m", "Value": 1e200}]}, "InvalidParameterValue"),
+        ("monitoring", "PutMetricData", {"MetricData": [{"MetricName": "m", "Unit": "s"}]}, "ValidationError"),
+        ("monitoring", "GetMetricData", {"MetricDataQueries": [{"Id": "e", "Expression": "m * 2"}]}, "ValidationError"),
+        ("monitoring", "GetMetricStatistics", {"Statistics": ["p50"]}, "ValidationError"),
+        ("monitoring", "GetMetricStatistics", {"ExtendedStatistics": ["p50"]}, "ValidationError"),
+        ("monitoring", "GetMetricStatistics", {"Period": 90, "Statistics": ["Sum"]}, "InvalidParameterValue"),
+        ("monitoring", "PutMetricAlarm", {"EvaluationPeriods": 1, "DatapointsToAlarm": 2}, "ValidationError"),
+        ("monitoring", "PutMetricAlarm", {"TreatMissingData": "no"}, "ValidationError"),
+        ("logs", "CreateLogGroup", {"logGroupName": "a group"}, "InvalidParameterException"),
+        ("logs", "CreateLogStream", {"logGroupName": "g", "logStreamName": "a:b"}, "InvalidParameterException"),
+        ("dynamodb", "UpdateTable", {"TableName": "t", "BillingMode": "ON_DEMAND"}, "ValidationException"),
+    ],
+)  # fmt: skip
+def test_what_awss_models_and_pages_do_not_allow(
+    do: Do, service: str, operation: str, parameters: dict[str, Any], code: str
+) -> None:
+    """Below https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/: API_MetricDatum.html,
+    API_GetMetricStatistics.html, API_PutMetricAlarm.html; AmazonCloudWatchLogs's and DynamoDB's API references."""
+    defaults: dict[str, dict[str, Any]] = {
+        "PutMetricData": {"Namespace": "n"},
+        "GetMetricData": {"StartTime": 1, "EndTime": 2},
+        "GetMetricStatistics": {"Namespace": "n", "MetricName": "m", "StartTime": 1, "EndTime": 2, "Period": 60},
+        "PutMetricAlarm": {
+            "AlarmName": "a", "Namespace": "n", "MetricName": "m", "Statistic": "Sum", "Period": 60, "Threshold": 1,
+            "EvaluationPeriods": 1, "ComparisonOperator": "GreaterThanThreshold",
+        },
+    }  # fmt: skip
+    with pytest.raises(AwsError) as caught:
+        do(service, operation, **{**defaults.get(operation, {}), **parameters})
+    assert caught.value.code == code

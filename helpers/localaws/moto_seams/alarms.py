@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,12 +24,15 @@ _COMPARED: dict[str, tuple[str, Callable[[float, float], bool]]] = {
     "LessThanThreshold": ("less than", lambda value, limit: value < limit),
     "LessThanOrEqualToThreshold": ("less than or equal to", lambda value, limit: value <= limit),
 }
-_STATISTICS = {"SampleCount", "Average", "Sum", "Minimum", "Maximum"}
+STATISTICS = {"SampleCount", "Average", "Sum", "Minimum", "Maximum"}
 
 
 def install() -> None:
-    """An alarm begins with INSUFFICIENT_DATA, and one that is changed keeps its state."""
-    from moto.cloudwatch.models import CloudWatchBackend
+    """An alarm begins with INSUFFICIENT_DATA, and one that is changed keeps its state; a metric is its dimensions, too.
+
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_concepts.html#Dimension
+    """
+    from moto.cloudwatch.models import CloudWatchBackend, Statistics
 
     put = CloudWatchBackend.put_metric_alarm
 
@@ -42,7 +45,69 @@ def install() -> None:
                 setattr(alarm, member, getattr(before, member))
         return alarm
 
-    setattr(CloudWatchBackend, "put_metric_alarm", put_metric_alarm)  # noqa: B010
+    def get_metric_statistics(
+        self: Any, namespace: str, metric_name: str, start_time: datetime, end_time: datetime, period: int,
+        stats: list[str], dimensions: Any, unit: str | None = None,
+    ) -> list[Any]:  # fmt: skip
+        """Periods begin with the start, rounded down; in moto with whatever was measured first.
+
+        https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricStatistics.html (StartTime)
+        https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/GetSingleMetricAllDimensions.html (an answer)
+        """
+        if start_time >= end_time:
+            return list(statistics(self, namespace, metric_name, start_time, end_time, period, stats, dimensions, unit))
+        step = min(period, 60)
+        begin = int(start_time.replace(tzinfo=UTC).timestamp()) // step * step
+        found: dict[int, Any] = {}
+        for datum in _data(self.get_all_metrics(), namespace, metric_name, dimensions):
+            at = datum.timestamp.replace(tzinfo=UTC).timestamp() // step * step
+            if begin <= at < end_time.replace(tzinfo=UTC).timestamp() and unit in (None, datum.unit):
+                number = int(at - begin) // period
+                moment = datetime.fromtimestamp(begin + number * period, UTC).replace(tzinfo=None)
+                point = found.setdefault(number, Statistics(stats, moment))
+                point.metric_data.append(datum)
+                point.unit = datum.unit
+        return [found[number] for number in sorted(found)]
+
+    def get_metric_data(self: Any, queries: list[dict[str, Any]], *args: Any, **rest: Any) -> Any:
+        found, everything = [], self.metric_data
+        for query in queries:
+            metric = query["MetricStat"]["Metric"]
+            self.metric_data = list(
+                _data(everything, metric["Namespace"], metric["MetricName"], metric.get("Dimensions"))
+            )
+            try:
+                found += data(self, [query], *args, **rest)
+            finally:
+                self.metric_data = everything
+        return found
+
+    def get_filtered_metrics(self: Any, metric_name: str, namespace: str, dimensions: Any) -> list[Any]:
+        """Each metric once, however often it was measured."""
+        asked = {"namespace": namespace, "name": metric_name, "dimensions": dimensions, "already_present_metrics": []}
+        found: dict[Any, Any] = {}
+        for datum in self.get_all_metrics():
+            if datum.filter(**asked):
+                has = frozenset((d.name, d.value) for d in datum.dimensions)
+                found.setdefault((datum.namespace, datum.name, has), datum)
+        return list(found.values())
+
+    statistics, data = CloudWatchBackend.get_metric_statistics, CloudWatchBackend.get_metric_data
+    for function in (put_metric_alarm, get_metric_statistics, get_metric_data, get_filtered_metrics):
+        setattr(CloudWatchBackend, function.__name__, function)
+
+
+def _data(data: list[Any], namespace: str, name: str, dimensions: list[dict[str, str]] | None) -> Iterator[Any]:
+    """What was measured of a metric. Only Lambda counts for all its functions together, as without dimensions.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-view.html
+    """
+    wanted = {d["Name"]: d["Value"] for d in dimensions or ()}
+    for datum in data:
+        if datum.namespace == namespace and datum.name == name:
+            has = {d.name: d.value for d in datum.dimensions}
+            if has == wanted or (not wanted and namespace == "AWS/Lambda" and has.keys() == {"FunctionName"}):
+                yield datum
 
 
 def check(parameters: dict[str, Any]) -> None:
@@ -50,12 +115,16 @@ def check(parameters: dict[str, Any]) -> None:
     plain = parameters.get("MetricName") and not parameters.get("Metrics") and not parameters.get("ThresholdMetricId")
     if (
         not plain
-        or parameters.get("Statistic") not in _STATISTICS
+        or parameters.get("Statistic") not in STATISTICS
         or parameters.get("ComparisonOperator") not in _COMPARED
     ):
         text = "The local AWS has alarms on one metric with a Statistic and a fixed Threshold"
         raise AwsError("ValidationError", f"{text}; no metric math, percentiles or anomaly detection.")
-    period = int(parameters.get("Period", 0))
+    period, periods = int(parameters.get("Period", 0)), int(parameters.get("EvaluationPeriods", 1))
+    if int(parameters.get("DatapointsToAlarm", periods)) > periods:
+        raise AwsError("ValidationError", "DatapointsToAlarm must be less than or equal to EvaluationPeriods")
+    if parameters.get("TreatMissingData", "missing") not in ("missing", "ignore", "breaching", "notBreaching"):
+        raise AwsError("ValidationError", "TreatMissingData must be breaching, notBreaching, ignore or missing")
     if period not in (10, 20, 30) and (period < 60 or period % 60):
         raise AwsError("ValidationError", "Period must be 10, 20, 30 or a multiple of 60")
     for kind in ("AlarmActions", "OKActions", "InsufficientDataActions"):

@@ -21,6 +21,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from xml.etree import ElementTree
 
+from .. import limits
 from ..permissions import check_policy
 from ..protocols import Call
 from ..types import AwsError, Request
@@ -32,8 +33,24 @@ _NO_MESSAGE = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _TWO_WEEKS = 14 * 24 * 3600
 
 
+# Services that are held to AWS's own model of their calls (lengths, patterns, values), with their code for it.
+_MODELLED = {
+    "dynamodb": "ValidationException", "logs": "InvalidParameterException", "monitoring": "ValidationError",
+}  # fmt: skip
+_UNCHECKED = {  # calls that are made often, or that write what may be long
+    "Query", "Scan", "GetItem", "PutItem", "UpdateItem", "DeleteItem", "BatchGetItem", "BatchWriteItem",
+    "TransactGetItems", "TransactWriteItems", "PutLogEvents",
+}  # fmt: skip
+
+
 def check(call: Call, parameters: dict[str, Any], request: Request) -> None:
     """Raises AwsError for what must not reach moto; members of wrong types are moto's to find."""
+    if call.protocol == "json" and (code := _MODELLED.get(call.service)) and call.operation not in _UNCHECKED:
+        try:
+            limits.check(call.service, call.operation, parameters)
+        except AwsError as error:
+            if error.code == "ValidationException":
+                raise AwsError(code, error.message) from None
     if rule := _RULES.get((call.service, call.operation)):
         with contextlib.suppress(AttributeError, TypeError, ValueError, KeyError):
             rule(parameters, call, request)
@@ -316,12 +333,34 @@ def _metrics(parameters: dict[str, Any], call: Call, request: Request) -> None:
     if str(parameters.get("Namespace", "")).startswith("AWS/"):
         raise AwsError("InvalidParameterValue", "The value AWS/ for parameter Namespace is invalid.")
     for number, metric in enumerate(parameters.get("MetricData") or (), 1):
+        where = f"MetricData.member.{number}"
+        if not metric.keys() & {"Value", "Values", "StatisticValues"}:
+            text = f"At least one of the parameters {where}.Value, {where}.Values and {where}.StatisticValues must be "
+            raise AwsError("InvalidParameterCombination", text + "specified.")
+        for value in (metric.get("Value", 0), *metric.get("Values", ())):
+            if abs(float(value)) > 2.0**360:  # infinite ones, too
+                raise AwsError("InvalidParameterValue", f"The value {value} for parameter {where}.Value is invalid.")
         at = metric.get("Timestamp")
         if isinstance(at, str):
             at = datetime.fromisoformat(at).timestamp()
         if at is not None and not time.time() - _TWO_WEEKS <= at <= time.time() + 7200:
             text = "must specify a time within the past two weeks and no more than two hours in the future"
             raise AwsError("InvalidParameterValue", f"The parameter MetricData.member.{number}.Timestamp {text}.")
+
+
+def _statistics(parameters: dict[str, Any], call: Call, request: Request) -> None:
+    """https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricData.html; moto would answer with
+    nothing for an expression that it cannot work out."""
+    asked = parameters.get("MetricDataQueries") or ()
+    statistics = [query["MetricStat"]["Stat"] for query in asked if "MetricStat" in query]
+    if parameters.get("ExtendedStatistics") or any("Expression" in query for query in asked):
+        raise AwsError("ValidationError", "The local AWS has no metric math and no percentiles.")
+    if unknown := [statistic for statistic in statistics if statistic not in alarms.STATISTICS]:
+        raise AwsError("ValidationError", f"The local AWS has no metric math and no percentiles: {unknown[0]}.")
+    for period in (parameters.get("Period", 60), *(q["MetricStat"]["Period"] for q in asked if "MetricStat" in q)):
+        if period not in (1, 5, 10, 20, 30) and period % 60:
+            text = "must be 1, 5, 10, 20, 30 or a multiple of 60"
+            raise AwsError("InvalidParameterValue", f"The parameter Period {text}.")
 
 
 def _alarm(parameters: dict[str, Any], call: Call, request: Request) -> None:
@@ -372,6 +411,8 @@ _RULES = {
     ("ssm", "PutParameter"): _parameter,
     ("monitoring", "PutMetricData"): _metrics,
     ("monitoring", "PutMetricAlarm"): _alarm,
+    ("monitoring", "GetMetricData"): _statistics,
+    ("monitoring", "GetMetricStatistics"): _statistics,
     ("logs", "FilterLogEvents"): _pattern,
     **dict.fromkeys((("sqs", "CreateQueue"), ("sqs", "SetQueueAttributes")), _policy),
     **dict.fromkeys((("sns", "CreateTopic"), ("sns", "SetTopicAttributes")), _policy),
