@@ -2811,3 +2811,73 @@ def test_what_awss_models_and_pages_do_not_allow(
     with pytest.raises(AwsError) as caught:
         do(service, operation, **{**defaults.get(operation, {}), **parameters})
     assert caught.value.code == code
+
+
+UNITS = {"ReadCapacityUnits": 2, "WriteCapacityUnits": 1}
+
+
+def _second(*keys: str, **more: Any) -> dict[str, Any]:
+    """An index on these attributes."""
+    schema = [{"AttributeName": a, "KeyType": k} for a, k in zip(keys, ("HASH", "RANGE"), strict=False)]
+    return {"IndexName": "second", "KeySchema": schema, "Projection": {"ProjectionType": "ALL"}, **more}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"KeySchema": [{"AttributeName": "a", "KeyType": "RANGE"}]}, "The first KeySchemaElement is not a HASH key"),
+        ({"KeySchema": [{"AttributeName": n, "KeyType": "HASH"} for n in "ab"]}, "The second KeySchemaElement is"),
+        ({"KeySchema": _second("a", "a")["KeySchema"]}, "Both the Hash Key and the Range Key element in the KeySchema"),
+        ({"GlobalSecondaryIndexes": [_second("c", Projection={})]}, "Unknown ProjectionType: null"),
+        ({"GlobalSecondaryIndexes": [_second("c"), _second("b")]}, "Duplicate index name: second"),
+        ({"GlobalSecondaryIndexes": [_second("d")]}, "Some index key attributes are not defined in Attri"),
+        ({"GlobalSecondaryIndexes": [_second("c", Projection={"ProjectionType": "ALL", "NonKeyAttributes": ["x"]})]},
+         "ProjectionType is ALL, but NonKeyAttributes is specified"),
+        ({"GlobalSecondaryIndexes": [_second("c", ProvisionedThroughput=UNITS)]},
+         "ProvisionedThroughput should not be specified for index: second when BillingMode is PAY_PER_REQUEST"),
+        ({"GlobalSecondaryIndexes": [_second("c")], "BillingMode": "PROVISIONED", "ProvisionedThroughput": UNITS},
+         "ProvisionedThroughput must be specified for index: second"),
+        ({"LocalSecondaryIndexes": [_second("c", "b")]}, "Index KeySchema does not have the same leading hash key"),
+        ({"LocalSecondaryIndexes": [_second("a")]}, "Index KeySchema does not have a range key for index: second"),
+        ({"LocalSecondaryIndexes": [_second("a", "c")], "KeySchema": _second("a")["KeySchema"]},
+         "Table KeySchema does not have a range key, which is required when specifying a LocalSecondaryIndex"),
+    ],
+)  # fmt: skip
+def test_a_table_that_dynamodb_would_not_make(do: Do, change: dict[str, Any], words: str) -> None:
+    """https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_CreateTable.html; the words are those of
+    architect/dynalite, whose tests were written against DynamoDB."""
+    types = [{"AttributeName": name, "AttributeType": "S"} for name in "abc"]
+    wanted = {"TableName": "t", "KeySchema": _second("a", "b")["KeySchema"], "AttributeDefinitions": types,
+              "BillingMode": "PAY_PER_REQUEST"}  # fmt: skip
+    with pytest.raises(AwsError, match=re.escape(words)) as caught:
+        do("dynamodb", "CreateTable", **{**wanted, **change})
+    assert caught.value.code == "ValidationException"
+
+
+def test_a_table_is_changed_as_dynamodb_changes_it(do: Do) -> None:
+    """https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_UpdateTable.html"""
+    table(do)
+
+    def update(**change: Any) -> None:
+        do("dynamodb", "UpdateTable", TableName="t", **change)
+
+    def refused(words: str, **change: Any) -> None:
+        with pytest.raises(AwsError, match=re.escape(words)):
+            update(**change)
+
+    provisioned: dict[str, Any] = {"BillingMode": "PROVISIONED", "ProvisionedThroughput": UNITS}
+    types = [{"AttributeName": "g", "AttributeType": "S"}]
+    refused("At least one of ProvisionedThroughput, BillingMode")
+    refused("Neither ReadCapacityUnits nor WriteCapacityUnits can be specified", ProvisionedThroughput=UNITS)
+    refused("ProvisionedThroughput must be specified when BillingMode is PROVISIONED", BillingMode="PROVISIONED")
+    made = [{"Create": _second("g")}]
+    refused("Keys: [g], AttributeDefinitions: [a]", GlobalSecondaryIndexUpdates=made)
+    two = [*made, {"Create": {**_second("g"), "IndexName": "third"}}]
+    refused("Only 1 online index can be created", AttributeDefinitions=types, GlobalSecondaryIndexUpdates=two)
+    update(AttributeDefinitions=types, GlobalSecondaryIndexUpdates=made)
+    refused("ProvisionedThroughput must be specified for index: second", **provisioned)
+    units = [{"Update": {"IndexName": "second", "ProvisionedThroughput": UNITS}}]
+    update(**provisioned, GlobalSecondaryIndexUpdates=units)
+    refused("The provisioned throughput for the table will not change", ProvisionedThroughput=UNITS)
+    update(ProvisionedThroughput={**UNITS, "WriteCapacityUnits": 2})
+    update(BillingMode="PAY_PER_REQUEST")

@@ -308,7 +308,11 @@ def _check(operation: str, backend: Any, body: dict[str, Any]) -> None:
             for part in found.schema:
                 _check_key_size(part["KeyType"], key[part["AttributeName"]])
 
-    if operation in ("GetItem", "DeleteItem", "UpdateItem"):
+    if operation == "CreateTable":
+        _check_table(body, None)
+    elif operation == "UpdateTable" and (found := table(body["TableName"])):
+        _check_table(body, found)
+    elif operation in ("GetItem", "DeleteItem", "UpdateItem"):
         check_key(body["TableName"], body["Key"])
     elif operation == "PutItem" and (found := table(body["TableName"])):
         _check_item(found, body["Item"])
@@ -349,6 +353,107 @@ def _check_batch(table: Any, requests: list[dict[str, Any]]) -> None:
         if key in seen:
             raise _invalid("Provided list of item keys contains duplicates")
         seen.add(key)
+
+
+def _check_table(body: dict[str, Any], table: Any) -> None:
+    """CreateTable and, of a table that is there, UpdateTable: keys, indexes and capacity that AWS would not take.
+
+    Below https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/: API_CreateTable.html, API_UpdateTable.html.
+    """
+    if table and body.keys() == {"TableName"}:
+        raise _invalid(
+            "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, GlobalSecondaryIndexUpdates or "
+            "SSESpecification or ReplicaUpdates is required"
+        )
+    updates = body.get("GlobalSecondaryIndexUpdates") or ()
+    if sum(not update.keys() <= {"Update"} for update in updates) > 1:
+        text = "Only 1 online index can be created or deleted simultaneously per table"
+        raise AwsError("LimitExceededException", f"Subscriber limit exceeded: {text}")
+    local = body.get("LocalSecondaryIndexes") or ()
+    made = [*(body.get("GlobalSecondaryIndexes") or ()), *(u["Create"] for u in updates if "Create" in u)]
+    keys = body["KeySchema"] if table is None else table.schema
+    for schema in (keys, *(index["KeySchema"] for index in (*local, *made))):
+        _check_schema(schema)
+    types = {a["AttributeName"] for a in (*(body.get("AttributeDefinitions") or ()), *(table.attr if table else ()))}
+    names: set[str] = set()
+    for index in (*local, *made):
+        name, projection = index["IndexName"], index["Projection"]
+        kind = projection.get("ProjectionType")
+        indexed = [key["AttributeName"] for key in index["KeySchema"]]
+        if not types.issuperset(indexed):
+            text = "Some index key attributes are not defined in AttributeDefinitions. "
+            raise _invalid(f"{_INVALID}{text}Keys: [{', '.join(indexed)}], AttributeDefinitions: [{', '.join(types)}]")
+        if kind is None:
+            raise _invalid(f"{_INVALID}Unknown ProjectionType: null")
+        if kind != "INCLUDE" and "NonKeyAttributes" in projection:
+            raise _invalid(f"{_INVALID}ProjectionType is {kind}, but NonKeyAttributes is specified")
+        if name in names:
+            raise _invalid(f"{_INVALID}Duplicate index name: {name}")
+        names.add(name)
+    for index in local:
+        _check_local(index, keys)
+    if len(local) > 5:
+        raise _invalid(f"{_INVALID}Number of LocalSecondaryIndexes exceeds per-table limit of 5")
+    if len(made) > 20:
+        raise _invalid(f"{_INVALID}GlobalSecondaryIndex count exceeds the per-table limit of 20")
+    _check_throughput(body, table, made)
+
+
+def _check_schema(schema: list[dict[str, str]]) -> None:
+    kinds, names = [key["KeyType"] for key in schema], [key["AttributeName"] for key in schema]
+    if kinds[0] != "HASH":
+        raise _invalid("Invalid KeySchema: The first KeySchemaElement is not a HASH key type")
+    if len(kinds) == 2 and kinds[1] != "RANGE":
+        raise _invalid("Invalid KeySchema: The second KeySchemaElement is not a RANGE key type")
+    if len(set(names)) < len(names):
+        raise _invalid("Both the Hash Key and the Range Key element in the KeySchema have the same name")
+
+
+def _check_local(index: dict[str, Any], keys: list[dict[str, str]]) -> None:
+    name = index["IndexName"]
+    if len(keys) < 2:
+        text = "Table KeySchema does not have a range key, which is required when specifying a LocalSecondaryIndex"
+        raise _invalid(_INVALID + text)
+    if len(index["KeySchema"]) < 2:
+        raise _invalid(f"{_INVALID}Index KeySchema does not have a range key for index: {name}")
+    mine, tables = index["KeySchema"][0]["AttributeName"], keys[0]["AttributeName"]
+    if mine != tables:
+        text = "Index KeySchema does not have the same leading hash key as table KeySchema for index: "
+        raise _invalid(f"{_INVALID}{text}{name}. index hash key: {mine}, table hash key: {tables}")
+
+
+def _check_throughput(body: dict[str, Any], table: Any, made: list[dict[str, Any]]) -> None:
+    """Capacity goes with PROVISIONED, and with nothing else; and is asked for only to be changed."""
+    before = table.billing_mode if table else "PROVISIONED"
+    mode, asked = body.get("BillingMode") or before, body.get("ProvisionedThroughput")
+    if mode == "PAY_PER_REQUEST":
+        if asked:
+            text = (
+                "Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST"
+            )
+            raise _invalid(_INVALID + text)
+        for index in made:
+            if "ProvisionedThroughput" in index:
+                text = f"ProvisionedThroughput should not be specified for index: {index['IndexName']} when "
+                raise _invalid(f"{_INVALID}{text}BillingMode is {mode}")
+        return
+    bare = [index["IndexName"] for index in made if "ProvisionedThroughput" not in index]
+    if table and before == "PAY_PER_REQUEST":
+        if not asked:
+            raise _invalid(f"{_INVALID}ProvisionedThroughput must be specified when BillingMode is PROVISIONED")
+        updated = {u["Update"]["IndexName"] for u in body.get("GlobalSecondaryIndexUpdates") or () if "Update" in u}
+        bare += [index.name for index in table.global_indexes if index.name not in updated]
+    if bare and (table or asked):
+        raise _invalid(f"{_INVALID}ProvisionedThroughput must be specified for index: {','.join(bare)}")
+    units = ("ReadCapacityUnits", "WriteCapacityUnits")
+    if table and asked and before == mode and all(table.throughput[unit] == asked[unit] for unit in units):
+        text = (
+            "The provisioned throughput for the table will not change. The requested value equals the current value. "
+        )
+        for unit in units:
+            text += f"Current {unit} provisioned for the table: {asked[unit]}. Requested {unit}: {asked[unit]}. "
+        guide = "Refer to the Amazon DynamoDB Developer Guide for current limits and how to request higher limits."
+        raise _invalid(text + guide)
 
 
 class ValidationError(Exception):
