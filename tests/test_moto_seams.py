@@ -2881,3 +2881,34 @@ def test_a_table_is_changed_as_dynamodb_changes_it(do: Do) -> None:
     refused("The provisioned throughput for the table will not change", ProvisionedThroughput=UNITS)
     update(ProvisionedThroughput={**UNITS, "WriteCapacityUnits": 2})
     update(BillingMode="PAY_PER_REQUEST")
+
+
+def test_a_full_page_may_be_the_last_one(do: Do) -> None:
+    """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Query.Pagination.html: a key at the end does not
+    mean that more comes. DynamoDB stops at the limit, and gives the key of the item at which it stopped."""
+    indexed_table(do)
+    for number in range(4):
+        text = {"S": str(number)}
+        do("dynamodb", "PutItem", TableName="t",
+           Item={"a": {"S": "k"}, "n": {"N": str(number)}, "g": {"S": "g"}, "h": text, "x": text})  # fmt: skip
+    query = {"KeyConditionExpression": "a = :k", "ExpressionAttributeValues": {":k": {"S": "k"}}}
+    by_index = {
+        "KeyConditionExpression": "g = :k",
+        "ExpressionAttributeValues": {":k": {"S": "g"}},
+        "IndexName": "by-i",
+    }
+    none = {"FilterExpression": "x = :x"}
+    for operation, asked, newest in (
+        ("Query", query, "3"), ("Query", {**query, "ScanIndexForward": False}, "0"), ("Query", by_index, "3"),
+        ("Query", {**query, "ProjectionExpression": "x"}, "3"), ("Scan", {}, "3"), ("Scan", {"IndexName": "by-i"}, "3"),
+        ("Query", {**query, **none, "ExpressionAttributeValues": {":k": {"S": "k"}, ":x": {"S": "1"}}}, "3"),
+        ("Scan", {**none, "ExpressionAttributeValues": {":x": {"S": "1"}}, "Segment": 0, "TotalSegments": 1}, "3"),
+    ):  # fmt: skip
+        page = do("dynamodb", operation, TableName="t", Limit=4, **asked)
+        assert page["LastEvaluatedKey"]["n"] == {"N": newest} and page["ScannedCount"] == 4
+        assert ("g" in page["LastEvaluatedKey"]) == ("IndexName" in asked)
+        start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+        rest = do("dynamodb", operation, TableName="t", Limit=4, **start, **asked)
+        assert rest["Items"] == [] and "LastEvaluatedKey" not in rest
+        assert "LastEvaluatedKey" not in do("dynamodb", operation, TableName="t", Limit=5, **asked)
+        assert "LastEvaluatedKey" not in do("dynamodb", operation, TableName="t", **asked)

@@ -369,6 +369,13 @@ def install() -> None:
 
     found = table_class.get_item
 
+    def last(self: Any, page: Any, name: str | None) -> Any:
+        """The place at which a page ends that is full: whether more comes is not known, on AWS, until it is asked for.
+
+        https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Query.Pagination.html
+        """
+        return page[2] or self._get_last_evaluated_key(page[0][-1], name)
+
     def queried(self: Any, hash_key: Any, *args: Any, **rest: Any) -> Any:
         name: Any = args[6] if len(args) > 6 else rest.get("index_name")
         names = {index.name for index in self.all_indexes()}
@@ -381,16 +388,26 @@ def install() -> None:
             held = self.items.get(hash_key, {})
             self.looked_up = list(held.values()) if self.has_range_key else [held] if held else []
         try:
-            return query(self, hash_key, *args, **rest)
+            page = query(self, hash_key, *args, **rest)
+            if page[1] and page[1] == args[2] and page[2] is None:
+                page = *page[:2], last(self, query(self, hash_key, *args[:5], None, *args[6:8], **rest), name)
+            return page
         finally:
             self.looked_up = None
 
     def scanned(self: Any, filters: Any, limit: Any, exclusive_start_key: Any, *args: Any, **rest: Any) -> Any:
         name = args[1] if len(args) > 1 else rest.get("index_name")
-        if not name:
-            self.looked_up = _scanned(self, exclusive_start_key)
-        try:
+        segments = args[4] if len(args) > 4 else rest.get("segments", (None, None))
+
+        def read(*args: Any, **rest: Any) -> Any:
+            self.looked_up = None if name else _scanned(self, exclusive_start_key)
             return scan(self, filters, limit, exclusive_start_key, *args, **rest)
+
+        try:
+            page = read(*args, **rest)
+            if page[1] and page[1] == limit and page[2] is None:
+                page = *page[:2], last(self, read(None, name, segments=segments), name)
+            return page
         finally:
             self.looked_up = None
 
