@@ -322,3 +322,40 @@ def test_who_waits_for_a_message_holds_nobody_up(lab: Lab) -> None:
     with pytest.raises(ClientError, match="Must be >= 0 and <= 20, if provided"):
         sqs.receive_message(QueueUrl=url, WaitTimeSeconds=21)
     assert 0.9 <= time.monotonic() - began < 2.5
+
+
+def test_a_bucket_tells_only_a_queue_that_lets_it_in(lab: Lab) -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketNotificationConfiguration.html"""
+    s3, sqs = boto3.client("s3"), boto3.client("sqs")
+    s3.create_bucket(Bucket="tells")
+    url = sqs.create_queue(QueueName="told")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+
+    def notify(queue: str) -> None:
+        configuration = {"QueueConfigurations": [{"QueueArn": queue, "Events": ["s3:ObjectCreated:*"]}]}
+        s3.put_bucket_notification_configuration(Bucket="tells", NotificationConfiguration=configuration)
+
+    def let_in(bucket: str) -> None:
+        statement = {
+            "Effect": "Allow", "Principal": {"Service": "s3.amazonaws.com"}, "Action": "sqs:SendMessage",
+            "Resource": arn, "Condition": {"ArnEquals": {"aws:SourceArn": f"arn:aws:s3:::{bucket}"}},
+        }  # fmt: skip
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
+
+    for queue in (arn, arn + "-not-there"):
+        with pytest.raises(ClientError, match="Unable to validate the following destination configurations"):
+            notify(queue)
+    let_in("another")
+    with pytest.raises(ClientError, match="InvalidArgument"):
+        notify(arn)
+    let_in("tells")
+    notify(arn)
+    s3.put_object(Bucket="tells", Key="key", Body=b"")
+    bodies = [json.loads(m["Body"]) for _ in range(2) for m in _received(sqs, url)]
+    assert [b.get("Event") or b["Records"][0]["s3"]["object"]["key"] for b in bodies] == ["s3:TestEvent", "key"]
+
+
+def _received(sqs: Any, url: str) -> list[Any]:
+    found: list[Any] = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=10).get("Messages", [])
+    return found

@@ -2912,3 +2912,15 @@ def test_a_full_page_may_be_the_last_one(do: Do) -> None:
         assert rest["Items"] == [] and "LastEvaluatedKey" not in rest
         assert "LastEvaluatedKey" not in do("dynamodb", operation, TableName="t", Limit=5, **asked)
         assert "LastEvaluatedKey" not in do("dynamodb", operation, TableName="t", **asked)
+
+
+def test_a_quiet_deletion_tells_of_errors_only(do: Do) -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html"""
+    do("s3", "CreateBucket", Bucket="bucket")
+    for quiet, told in ((True, []), (False, ["a", "<b> & c"])):
+        for key in ("a", "<b> & c"):
+            do("s3", "PutObject", Bucket="bucket", Key=key, Body=b"")
+        gone = {"Objects": [{"Key": "a"}, {"Key": "<b> & c"}], "Quiet": quiet}
+        answer = do("s3", "DeleteObjects", Bucket="bucket", Delete=gone)
+        assert [one["Key"] for one in answer.get("Deleted", [])] == told
+        assert "Contents" not in do("s3", "ListObjectsV2", Bucket="bucket")

@@ -10,6 +10,7 @@ import asyncio
 import base64
 import contextlib
 import logging
+import re
 import time
 import urllib.parse
 from collections.abc import Awaitable, Callable
@@ -239,6 +240,8 @@ class Cloud:
         if call.operation == "PutBucketPolicy":
             permissions.check_bucket_policy(request.body, call.uri["Bucket"], identities.exists)
             await self._refuse_public(call, request, signed)
+        if call.operation == "PutBucketNotificationConfiguration":
+            await self._check_destinations(call, request)
         if call.service == "lambda" and call.operation in ("CreateFunction", "UpdateFunctionConfiguration"):
             await self._check_function(params, region, call.uri.get("FunctionName"))
         if call.operation in ("PutFunctionEventInvokeConfig", "UpdateFunctionEventInvokeConfig"):
@@ -279,6 +282,21 @@ class Cloud:
             if response.status >= 300 or b"ReceiptHandle" in response.body or time.monotonic() >= until:
                 return response
             await asyncio.sleep(min(0.1, max(0.0, until - time.monotonic())))
+
+    async def _check_destinations(self, call: Call, request: Request) -> None:
+        """Queues and topics must be there, and let the bucket in, before S3 takes them for its events.
+
+        https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketNotificationConfiguration.html
+        """
+        for found in re.findall(rb"<(?:Queue|Topic)>\s*([^<\s]+)\s*</", request.body):
+            arn, policy = found.decode(), None
+            action = "sqs:SendMessage" if arn.startswith("arn:aws:sqs:") else "sns:Publish"
+            with contextlib.suppress(AwsError, LookupError):
+                policy = await self.on_moto(stores.policy, arn)
+            bucket = f"arn:aws:s3:::{call.uri['Bucket']}"
+            if not permissions.service_allowed(policy, "s3.amazonaws.com", action, arn, bucket):
+                text = "Unable to validate the following destination configurations"
+                raise AwsError("InvalidArgument", text, ArgumentName=arn)
 
     async def _check_function(self, params: dict[str, Any], region: str, name: str | None) -> None:
         runtime, role = params.get("Runtime"), params.get("Role")

@@ -267,6 +267,7 @@ def _fetched(table: Any, body: dict[str, Any]) -> Any:
     """The index that a query or scan reads, if it is a local one and what is asked for must come from the table.
 
     Raises AwsError for attributes that a global one does not have, and for a filter on attributes that are not in it.
+    On AWS each item that is fetched costs as much as a read of its own.
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/LSI.html#LSI.Projections
     """
     if (name := body.get("IndexName")) is None:

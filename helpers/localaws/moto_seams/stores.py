@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC
 from functools import lru_cache
@@ -21,6 +22,7 @@ def install() -> None:
     """
     from moto.iam.access_control import PermissionResult
     from moto.s3.models import FakeBucket, PublicAccessBlock
+    from moto.s3.responses import S3Response
 
     made = FakeBucket.__init__
 
@@ -28,6 +30,17 @@ def install() -> None:
         made(self, *args, **kwargs)
         self.public_access_block = PublicAccessBlock("true", "true", "true", "true")
 
+    answered = S3Response._bucket_response_delete_keys
+
+    def deleted(self: Any, *args: Any, **kwargs: Any) -> Any:
+        """https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html: quiet, it tells of errors only."""
+        status, headers, body = answered(self, *args, **kwargs)
+        if re.search(rb"<Quiet>\s*true", self.body):
+            text = body if isinstance(body, str) else body.decode()
+            body = re.sub("<Deleted>.*?</Deleted>", "", text, flags=re.DOTALL)
+        return status, headers, body
+
+    setattr(S3Response, "_bucket_response_delete_keys", deleted)  # noqa: B010
     setattr(FakeBucket, "__init__", init)  # noqa: B010
     setattr(FakeBucket, "get_permission", lambda self, action, resource: PermissionResult.PERMITTED)  # noqa: B010
 
