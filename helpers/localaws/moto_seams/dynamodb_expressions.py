@@ -226,6 +226,19 @@ def _named(path: Path, names: dict[str, str] | None) -> Path:
     return tuple((names or {}).get(s, s) if isinstance(s, str) and s[0] == "#" else s for s in path)
 
 
+@lru_cache(512)
+def _paths(kind: str, text: str, names: frozenset[tuple[str, str]]) -> list[Path]:
+    """The paths of a projection, or of what an update changes; none of an update whose syntax moto will refuse."""
+    try:
+        paths = [_named(path, dict(names)) for path in _parsed(kind, text)]
+    except _Problem:
+        if kind == "UpdateExpression":
+            return []
+        raise
+    _check_paths(paths)
+    return paths
+
+
 # What can be told from an expression and its values
 
 
@@ -236,9 +249,9 @@ def check(part: dict[str, Any]) -> None:
     """
     names = part.get("ExpressionAttributeNames")
     with _refused("UpdateExpression"):
-        _check_paths(updated(part))
+        updated(part)
     with _refused("ProjectionExpression"):
-        _check_paths(Projection(part.get("ProjectionExpression"), names).parse())
+        Projection(part.get("ProjectionExpression"), names).parse()
     for kind in ("ConditionExpression", "FilterExpression", "KeyConditionExpression"):
         if part.get(kind) is not None:
             with _refused(kind):
@@ -329,9 +342,9 @@ def _takes(kind: str, given: str) -> bool:
 
 def attributes(kind: str, text: str | None, names: Any) -> set[str]:
     """The attributes of an item at which such an expression looks."""
-    found, waiting = set(), [_parsed(kind, text)] if text else []
     if kind == "ProjectionExpression":
-        return {str(_named(path, names)[0]) for path in (waiting[0] if waiting else ())}
+        return {str(path[0]) for path in Projection(text, names).parse()}
+    found, waiting = set(), [_parsed(kind, text)] if text else []
     while waiting:
         node = waiting.pop()
         if node[0] == "path":
@@ -485,16 +498,13 @@ class Projection:
         self.expr_attr_names_found = list(names or ())
 
     def parse(self) -> list[Path]:
-        return [_named(path, self.names) for path in _parsed("ProjectionExpression", self.text)] if self.text else []
+        return _paths("ProjectionExpression", self.text, frozenset((self.names or {}).items())) if self.text else []
 
 
 def updated(part: dict[str, Any]) -> list[Path]:
     """The paths that an update changes."""
     text, names = part.get("UpdateExpression"), part.get("ExpressionAttributeNames")
-    try:
-        return [_named(path, names) for path in _parsed("UpdateExpression", text)] if text else []
-    except _Problem:
-        return []  # moto has the words
+    return _paths("UpdateExpression", text, frozenset((names or {}).items())) if text else []
 
 
 def leads(item: Any, path: Path) -> bool:
