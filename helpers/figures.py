@@ -80,11 +80,12 @@ _BOXES = {
     "gateway": _Box(1, 0, "API Gateway", "02", "test, /hello"),
     "lambda": _Box(1, 1, "Lambda", "02", "test"),
     "kinesis": _Box(2, 1, "Kinesis", "02", "APIdata"),
-    "kafka": _Box(2, 3, "Kafka", "09", "the alternative"),
+    "kafka": _Box(2, 4, "Kafka", "09", "the alternative"),
     "items": _Box(3, 0, "Lambda", "04", "writes items"),
     "files": _Box(3, 1, "Lambda", "03", "writes files"),
-    "batch": _Box(3, 2, "Lambda", "08", "on a schedule"),
-    "continuous": _Box(3, 3, "Process", "10", "runs all the time"),
+    "firehose": _Box(3, 2, "Firehose", "06", "loads by COPY"),
+    "batch": _Box(3, 3, "Lambda", "08", "on a schedule"),
+    "continuous": _Box(3, 4, "Process", "10", "runs all the time"),
     "dynamodb": _Box(4, 0, "DynamoDB", "04", "wide columns"),
     "s3": _Box(4, 1, "S3", "03", "raw files"),
     "redshift": _Box(4, 2, "Redshift", "06", "warehouse"),
@@ -97,10 +98,12 @@ _ARROWS = (
     ("lambda", "kinesis"),
     ("kinesis", "items"),
     ("kinesis", "files"),
+    ("kinesis", "firehose"),
     ("kinesis", "continuous"),
     ("kafka", "continuous"),
     ("items", "dynamodb"),
     ("files", "s3"),
+    ("firehose", "redshift"),
     ("s3", "batch"),
     ("batch", "redshift"),
     ("dynamodb", "api"),
@@ -131,25 +134,25 @@ def platform_map(lit: str | None = None) -> Picture:
     if lit is not None and lit not in numbers:
         known = ", ".join(sorted(numbers))
         raise ValueError(f"no part of the map belongs to notebook {lit!r}; these have one: {known}")
-    figure, axes = _card(10.4, 4.8)
+    figure, axes = _card(10.4, 5.6)
     axes.set_axis_off()
     axes.set_xlim(-0.06, 6.06)
-    axes.set_ylim(4.95, -1.05)
+    axes.set_ylim(5.95, -1.05)
     for layer, name in enumerate(LAYERS):
         axes.text(layer + 0.5, -0.2, name, ha="center", va="center", color=SOFT, fontsize=11, weight="bold")
         if layer:
-            axes.plot([layer, layer], [-0.3, 3.9], color=LINE, linewidth=0.7, linestyle=(0, (2, 3)))
+            axes.plot([layer, layer], [-0.3, 4.9], color=LINE, linewidth=0.7, linestyle=(0, (2, 3)))
     for start, end in _ARROWS:
         _arrow(axes, _BOXES[start], _BOXES[end])
     for box in _BOXES.values():
         _box(axes, box.layer + 0.11, box.row + 0.16, 0.78, 0.62, box.notebook, lit, box.name, box.note)
     _box(axes, 0.11, -0.98, 5.78, 0.42, _DESIGN[1], lit, _DESIGN[0])
-    _box(axes, 0.11, 4.12, 5.78, 0.42, _IAM[1], lit, _IAM[0])
+    _box(axes, 0.11, 5.12, 5.78, 0.42, _IAM[1], lit, _IAM[0])
     if lit:
         for x, colour, words in ((0.3, HERE, "this notebook"), (1.5, DONE, "earlier"), (2.3, TO_COME, "still to come")):
             edge = SOFT if colour == TO_COME else colour
-            axes.plot(x - 0.12, 4.78, "s", markersize=8, color=colour, markeredgecolor=edge, markeredgewidth=0.8)
-            axes.text(x, 4.79, words, color=SOFT, fontsize=8.5, va="center")
+            axes.plot(x - 0.12, 5.78, "s", markersize=8, color=colour, markeredgecolor=edge, markeredgewidth=0.8)
+            axes.text(x, 5.79, words, color=SOFT, fontsize=8.5, va="center")
     return picture(figure, _describe_map(lit))
 
 
@@ -204,8 +207,9 @@ def _arrow(axes: Any, start: _Box, end: _Box) -> None:
     """From the side of one box to the facing side of another."""
     along = (end.layer > start.layer) - (end.layer < start.layer)
     if along:
-        begin = (start.layer + 0.5 + 0.39 * along, start.row + 0.47)
-        finish = (end.layer + 0.5 - 0.39 * along, end.row + 0.47)
+        apart = 0.16 if along < 0 else 0.0  # an arrow back does not end where another begins
+        begin = (start.layer + 0.5 + 0.39 * along, start.row + 0.47 + apart)
+        finish = (end.layer + 0.5 - 0.39 * along, end.row + 0.47 - apart)
     else:
         begin, finish = (start.layer + 0.5, start.row + 0.78), (end.layer + 0.5, end.row + 0.16)
     axes.add_patch(
