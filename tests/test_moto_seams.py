@@ -2924,3 +2924,24 @@ def test_a_quiet_deletion_tells_of_errors_only(do: Do) -> None:
         answer = do("s3", "DeleteObjects", Bucket="bucket", Delete=gone)
         assert [one["Key"] for one in answer.get("Deleted", [])] == told
         assert "Contents" not in do("s3", "ListObjectsV2", Bucket="bucket")
+
+
+@pytest.mark.parametrize(
+    ("expression", "after"),
+    [
+        ("REMOVE l[0] SET l[1] = :x", ["x", "c"]),
+        ("SET l[1] = :x REMOVE l[0], l[2]", ["x"]),
+        ("SET l[9] = :x, l[7] = :y", ["a", "b", "c", "y", "x"]),
+        ("REMOVE l[0], l[1] SET l[9] = :x", ["c", "x"]),
+        ("SET l[0] = l[1], l[1] = l[0]", ["b", "a", "c"]),
+    ],
+)
+def test_an_update_is_of_the_item_as_it_was(do: Do, expression: str, after: list[str]) -> None:
+    """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.UpdateExpressions.html"""
+    table(do)
+    do("dynamodb", "PutItem", TableName="t", Item={"a": {"S": "k"}, "l": {"L": [{"S": text} for text in "abc"]}})
+    given = {name: {"S": name[1]} for name in (":x", ":y") if name in expression}
+    more = {"ExpressionAttributeValues": given} if given else {}
+    update = {"TableName": "t", "Key": {"a": {"S": "k"}}, "UpdateExpression": expression, **more}
+    got = do("dynamodb", "UpdateItem", **update, ReturnValues="ALL_NEW")["Attributes"]
+    assert [member["S"] for member in got["l"]["L"]] == after

@@ -464,6 +464,7 @@ class ValidationError(Exception):
 def install() -> None:
     """Puts the rules in front of moto's handler and store."""
     import moto.dynamodb.models as models
+    import moto.dynamodb.parsing.ast_nodes as nodes
     import moto.dynamodb.parsing.expressions as expressions
     import moto.dynamodb.responses as responses
     from moto.core.responses import ActionResult
@@ -476,6 +477,9 @@ def install() -> None:
     from moto.dynamodb.parsing.key_condition_expression import validate_schema
 
     handler: Any = responses.DynamoHandler
+    node, removal, selector = (
+        vars(nodes)[name] for name in ("Node", "UpdateExpressionRemoveAction", "ExpressionSelector")
+    )
     backend: Any = models.DynamoDBBackend
     act, transact, update, query = (
         handler.call_action,
@@ -698,6 +702,23 @@ def install() -> None:
                 return self._create_node()
         return self.raise_unexpected_token()
 
+    def normalize(self: Any) -> None:
+        """All actions are on the item as it was: what is removed from a list goes last, from its end, and what is added
+        to one is added in the order of the elements' numbers; moto does one after the other.
+
+        https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.UpdateExpressions.html
+        """
+        in_order(self)
+        if self.type == "UpdateExpression":
+            removed = [a for a in self.children if isinstance(a, removal)]
+            others = [a for a in self.children if a not in removed]
+            self.children = sorted(others, key=element) + sorted(removed, reverse=True)
+
+    def element(action: Any) -> int:
+        last = action.children[0].children[-1]
+        return int(last.get_index()) if isinstance(last, selector) else -1
+
+    in_order = node.normalize
     as_asked = {
         name: wrapped(name)
         for name in ("query", "scan", "update_item", "batch_write_item", "batch_get_item", "transact_write_items")
@@ -716,6 +737,7 @@ def install() -> None:
         (responses, {"ProjectionExpressionParser": dynamodb_expressions.Projection}),
         (responses, {"parse_expression": key_conditions}),
         (vars(expressions)["UpdateExpressionValueParser"], {"_parse": one_operator}),
+        (node, {"normalize": normalize}),
         (DynamoType, {of: number(of) for of in ("__add__", "__sub__")}),
     ]
     for owner, functions in replaced:
