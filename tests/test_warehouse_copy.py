@@ -408,6 +408,16 @@ def test_a_char_holds_single_bytes(w: Warehouse) -> None:
     assert w.rows(told) == [("c", 0, "1,.t."), ("a", 2, "12x,.t.")]  # r_STL_LOAD_ERRORS
 
 
+def test_a_load_error_names_the_type_as_the_catalog_does(w: Warehouse) -> None:
+    """r_STL_LOAD_ERRORS: `type` and `col_length` are character(10);
+    github.com/transferwise/pipelinewise-target-redshift issue 8 shows a row: "numeric", "18, 0"."""
+    t = table(w, "t_kinds", "(n DECIMAL(18,0), i INT, v VARCHAR(3))")
+    w.put("kinds/1", "x,1,a\n1,x,a\n1,1,abcd\n")
+    copy(w, t, "kinds/", "CSV MAXERROR 3")
+    told = "SELECT colname, type, col_length FROM stl_load_errors WHERE filename LIKE '%/kinds/1' ORDER BY line_number"
+    assert w.rows(told) == [("n", "numeric", "18, 0"), ("i", "int4", ""), ("v", "varchar", "3")]
+
+
 def test_unload_never_overwrites_unasked(w: Warehouse) -> None:
     t = table(w, "t_over", "(a INT)")
     w.run(f"INSERT INTO {t} VALUES (1)")

@@ -40,6 +40,9 @@ _COPY_ONLY = (
     "comprows encoding quote readratio ssh"
 ).split()
 _UNLOAD_ONLY = "header addquotes allowoverwrite cleanpath parallel maxfilesize rowgroupsize partition extension".split()
+# stl_load_errors' `type` and `col_length` have ten characters each: "int4", "varchar", "numeric" with "18, 0", as in
+# https://github.com/transferwise/pipelinewise-target-redshift/issues/8.
+_LOGGED = {"bpchar": "char"}
 _INTEGERS = {"int2": ("Short", 2**15), "int4": ("Integer", 2**31), "int8": ("Long", 2**63)}
 _TRUE, _FALSE = ("1", "t", "true", "y", "yes"), ("0", "f", "false", "n", "no")
 _ISO_DATE = r"\d{4}-\d{2}-\d{2}"
@@ -497,8 +500,8 @@ def _checked(load: Load, url: str, line: int, raw: str, values: list[str | None]
             found.append(value if value is not None and plain.fullmatch(value) else _value(load, column, value))
         except BadField as bad:
             kind = column.type
-            length = str(kind.length or kind.precision or "")
-            note(bad, column.name, str(kind).partition("(")[0], length, value)
+            length = f"{kind.precision}, {kind.scale}" if kind.name == "numeric" else str(kind.length or "")
+            note(bad, column.name, _LOGGED.get(kind.name, kind.name), length, value)
             return None
     return found
 
