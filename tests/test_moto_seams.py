@@ -2855,6 +2855,25 @@ def test_a_table_that_dynamodb_would_not_make(do: Do, change: dict[str, Any], wo
     assert caught.value.code == "ValidationException"
 
 
+def test_time_to_live_is_turned_on_and_off_once(do: Do) -> None:
+    """https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_UpdateTimeToLive.html"""
+    table(do)
+
+    def update(enabled: bool, attribute: str = "Expires") -> None:
+        wanted = {"Enabled": enabled, "AttributeName": attribute}
+        do("dynamodb", "UpdateTimeToLive", TableName="t", TimeToLiveSpecification=wanted)
+
+    with pytest.raises(AwsError, match="TimeToLive is already disabled"):
+        update(False)
+    update(True)
+    with pytest.raises(AwsError, match="TimeToLive is already enabled"):
+        update(True)
+    with pytest.raises(AwsError, match="active on a different AttributeName: current AttributeName is Expires"):
+        update(True, "Until")
+    update(False)
+    update(True, "Until")
+
+
 def test_a_table_is_changed_as_dynamodb_changes_it(do: Do) -> None:
     """https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_UpdateTable.html"""
     table(do)

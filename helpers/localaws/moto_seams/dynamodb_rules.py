@@ -313,6 +313,8 @@ def _check(operation: str, backend: Any, body: dict[str, Any]) -> None:
         _check_table(body, None)
     elif operation == "UpdateTable" and (found := table(body["TableName"])):
         _check_table(body, found)
+    elif operation == "UpdateTimeToLive" and (found := table(body["TableName"])):
+        _check_time_to_live(found.ttl, body["TimeToLiveSpecification"])
     elif operation in ("GetItem", "DeleteItem", "UpdateItem"):
         check_key(body["TableName"], body["Key"])
     elif operation == "PutItem" and (found := table(body["TableName"])):
@@ -335,6 +337,19 @@ def _check(operation: str, backend: Any, body: dict[str, Any]) -> None:
         for name, requests in body["RequestItems"].items():
             if found := table(name):
                 _check_batch(found, requests)
+
+
+def _check_time_to_live(now: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_UpdateTimeToLive.html
+
+    AWS's words as https://github.com/go-to-k/cdkd/pull/932 quotes them.
+    """
+    on = now["TimeToLiveStatus"] == "ENABLED"
+    if on and wanted["Enabled"] and now["AttributeName"] != wanted["AttributeName"]:
+        text = f"TimeToLive is active on a different AttributeName: current AttributeName is {now['AttributeName']}"
+        raise _invalid(text)
+    if on == wanted["Enabled"]:
+        raise _invalid(f"TimeToLive is already {'enabled' if on else 'disabled'}")
 
 
 def _check_batch(table: Any, requests: list[dict[str, Any]]) -> None:
