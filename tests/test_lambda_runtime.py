@@ -1039,11 +1039,14 @@ def test_workers_killed_at_random_lose_no_call(tmp_path: Path) -> None:
 # Asynchronous invocation. https://docs.aws.amazon.com/lambda/latest/dg/invocation-async.html
 
 
-def deliver(folder: Path, target: Function, event: bytes, **options: Any) -> tuple[dict[str, Any], list[str], str]:
+def deliver(
+    folder: Path, target: Function, event: bytes, *, concurrency: int = 1_000, **options: Any
+) -> tuple[dict[str, Any], list[str], str]:
     """Queue one event and wait for its record."""
 
     async def work(lab: Lab) -> tuple[dict[str, Any], list[str], str]:
         lab.retry_delays, lab.throttle_delays = (0.01, 0.02), (0.01, 0.05)
+        lab.account_concurrency = concurrency
         record: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         request_id = lab.invoke_async(target, event, on_done=record.set_result, **options)
         async with asyncio.timeout(20):
@@ -1092,10 +1095,17 @@ def test_event_is_retried_with_the_function_as_it_is_then(tmp_path: Path) -> Non
 
 
 def test_event_that_grows_too_old(tmp_path: Path) -> None:
-    record, _, _ = deliver(tmp_path, function("echo.handler", reserved_concurrency=0), b"[1]", max_age=0.2)
+    record, _, _ = deliver(tmp_path, function("echo.handler"), b"[1]", concurrency=0, max_age=0.2)
     assert record["requestContext"]["condition"] == "EventAgeExceeded"
     assert record["requestContext"]["approximateInvokeCount"] == 0
     assert record["requestPayload"] == [1] and "responseContext" not in record
+
+
+def test_event_of_a_function_that_may_not_run_is_given_up_at_once(tmp_path: Path) -> None:
+    """The condition is called as localstack/localstack calls it: event_manager.py."""
+    record, _, _ = deliver(tmp_path, function("echo.handler", reserved_concurrency=0), b"[1]")
+    assert record["requestContext"]["condition"] == "ZeroReservedConcurrency"
+    assert record["requestContext"]["approximateInvokeCount"] == 0
 
 
 def test_throttled_events_are_all_delivered(tmp_path: Path) -> None:

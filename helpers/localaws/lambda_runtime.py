@@ -164,7 +164,8 @@ class LambdaRuntime:
 
         `on_done` gets AWS's invocation record as a dict when the event has succeeded or is given up. `refresh` looks
         the function up again before another attempt, as AWS does. `max_age` is in seconds. `tried` is set when the
-        first attempt has ended, however it did.
+        first attempt has ended, however it did. While a function's reserved concurrency is 0, its events are given up
+        at once.
         https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
         """
         if len(payload) > MAX_EVENT:
@@ -180,6 +181,9 @@ class LambdaRuntime:
                 try:
                     result = await self._submit(target, payload, request_id, "")
                 except AwsError:
+                    if target.reserved_concurrency == 0:
+                        condition = "ZeroReservedConcurrency"
+                        break
                     delay = min(self.throttle_delays[0] * 2**throttled, self.throttle_delays[1])
                     throttled = min(throttled + 1, 20)
                 else:
