@@ -10,6 +10,7 @@ from typing import Any
 import boto3
 import nbformat
 import papermill
+import psutil
 from policy_sentry.querying.actions import get_actions_for_service, get_actions_that_support_wildcard_arns_only
 
 from helpers.checks import grade
@@ -24,6 +25,11 @@ def execute(number: str, output: Path | None = None, **parameters: Any) -> Any:
     return papermill.execute_notebook(
         str(path), target, parameters, kernel_name="python3", progress_bar=False, cwd=str(NOTEBOOKS)
     )
+
+
+def children() -> set[psutil.Process]:
+    """What runs under this process: before a test that may be a broker which other tests share."""
+    return {p for p in psutil.Process().children(recursive=True) if p.status() != psutil.STATUS_ZOMBIE}
 
 
 def said(number: str, answer: Any = "done") -> str:

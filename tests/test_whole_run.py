@@ -7,14 +7,13 @@ from decimal import Decimal
 from pathlib import Path
 
 import nbformat
-import psutil
 import pytest
 
 from helpers import cli, runner
 from helpers.lab import SAMPLE
 from helpers.localaws import server
 from helpers.rows import Selection, read_rows, revenue
-from tests.notebooks import exercises_in, printed
+from tests.notebooks import children, exercises_in, printed
 from tests.seeded import SOAK
 
 ROWS = 1_500
@@ -22,11 +21,6 @@ STAGES = {
     *("client", "kinesis", "raw_storage", "dynamodb", "api", "firehose", "redshift", "tableau", "batch"),
     *("kafka", "kafka_raw_storage", "kafka_dynamodb", "continuous"),
 }
-
-
-def children() -> set[psutil.Process]:
-    """What runs under this process: before the test that may be a broker which other tests share."""
-    return {p for p in psutil.Process().children(recursive=True) if p.status() != psutil.STATUS_ZOMBIE}
 
 
 def test_all_notebooks_in_a_row_and_every_stage_agrees(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

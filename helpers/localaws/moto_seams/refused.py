@@ -251,6 +251,7 @@ def _queue(parameters: dict[str, Any], call: Call, request: Request) -> None:
             text = f"Invalid value for maxReceiveCount: {most}, valid values are from 1 to 1000 both inclusive."
             text = f"Value {policy} for parameter RedrivePolicy is invalid. Reason: {text}"
             raise AwsError("InvalidParameterValue", text)
+    _policy(parameters, call, request)
 
 
 def _sent(parameters: dict[str, Any], call: Call, request: Request) -> None:
@@ -414,6 +415,5 @@ _RULES = {
     ("monitoring", "GetMetricData"): _statistics,
     ("monitoring", "GetMetricStatistics"): _statistics,
     ("logs", "FilterLogEvents"): _pattern,
-    **dict.fromkeys((("sqs", "CreateQueue"), ("sqs", "SetQueueAttributes")), _policy),
     **dict.fromkeys((("sns", "CreateTopic"), ("sns", "SetTopicAttributes")), _policy),
 }
