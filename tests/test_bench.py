@@ -24,6 +24,11 @@ def test_a_group_leaves_the_others_figures(monkeypatch: pytest.MonkeyPatch, tmp_
     }  # fmt: skip
     with pytest.raises(SystemExit):
         bench.main(["--only", "c"])
+    monkeypatch.setitem(bench.GROUPS, "b", lambda _: 1 // 0)
+    monkeypatch.setitem(bench.GROUPS, "a", lambda _: {"one": {"x": 5}})
+    with pytest.raises(ZeroDivisionError):
+        bench.main(["--csv", str(SAMPLE)])
+    assert json.loads(bench.TARGET.read_text())["one"] == {"x": 5}, "lost with a group that failed after it"
 
 
 def test_groups_measure_something_and_leave_the_environment(tmp_path: Path) -> None:

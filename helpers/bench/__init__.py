@@ -67,15 +67,25 @@ GROUPS: dict[str, Callable[[Ground], dict[str, Any]]] = {
 }
 
 
-def measure(csv: Path, groups: list[str], *, quick: bool = False) -> dict[str, Any]:
-    """The figures of these groups; `quick` with few rows, to see that it works."""
+def measure(
+    csv: Path, groups: list[str], *, quick: bool = False, keep: Callable[[dict[str, Any]], None] | None = None
+) -> dict[str, Any]:
+    """The figures of these groups; `quick` with few rows, to see that it works. `keep` gets them after each group."""
     machine = {"system": platform.system(), "python": platform.python_version(), "cores": os.cpu_count()}
     results: dict[str, Any] = {"machine": machine, "file": csv.name}
     with tempfile.TemporaryDirectory(prefix="workbook-bench-") as scratch:
         for name in groups:
             print(f"{name} …", flush=True)
             results |= GROUPS[name](Ground(csv, Path(scratch), quick))
+            if keep:
+                keep(results)
     return results
+
+
+def write(results: dict[str, Any]) -> None:
+    """Puts these groups' figures into data/bench.json; the others' stay."""
+    known = json.loads(TARGET.read_text()) if TARGET.exists() else {}
+    TARGET.write_text(json.dumps(known | results, indent=2) + "\n")
 
 
 def table(results: dict[str, Any]) -> str:
@@ -111,13 +121,12 @@ def main(arguments: list[str] | None = None) -> int:
                     check=True,
                     stdout=subprocess.DEVNULL,
                 )
-            results = measure(csv.resolve(), groups, quick=options.quick)
+            # Written after each group: what was measured for minutes outlives one that fails.
+            results = measure(csv.resolve(), groups, quick=options.quick, keep=None if options.quick else write)
     finally:
         os.environ.clear()
         os.environ.update(before)
     print(table(results))
     if not options.quick:
-        known = json.loads(TARGET.read_text()) if TARGET.exists() else {}
-        TARGET.write_text(json.dumps(known | results, indent=2) + "\n")
         print(f"Written to {TARGET.relative_to(ROOT)}")
     return 0
