@@ -248,10 +248,12 @@ def check(part: dict[str, Any]) -> None:
     That its placeholders are all there and all used has been checked.
     """
     names = part.get("ExpressionAttributeNames")
-    with _refused("UpdateExpression"):
-        updated(part)
-    with _refused("ProjectionExpression"):
-        Projection(part.get("ProjectionExpression"), names).parse()
+    if part.get("UpdateExpression"):
+        with _refused("UpdateExpression"):
+            updated(part)
+    if part.get("ProjectionExpression"):
+        with _refused("ProjectionExpression"):
+            Projection(part["ProjectionExpression"], names).parse()
     for kind in ("ConditionExpression", "FilterExpression", "KeyConditionExpression"):
         if part.get(kind) is not None:
             with _refused(kind):
