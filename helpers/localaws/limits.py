@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import dataclass
 from functools import lru_cache
@@ -142,17 +143,22 @@ def check(service: str, operation: str, parameters: dict[str, Any], skip: str = 
     return {name: value for name, value in parameters.items() if value is not None}
 
 
-@lru_cache
-def _regex(pattern: str) -> re.Pattern[str]:
-    """A pattern of a model, which is Java's; Python names its letters, digits and blanks otherwise."""
-    return re.compile(pattern.replace(r"\p{L}", r"\w").replace(r"\p{N}", r"\d").replace(r"\p{Z}", r"\s"))
+@lru_cache(256)
+def _regex(pattern: str) -> re.Pattern[str] | None:
+    """A pattern of a model, which is Java's; Python names its letters, digits and blanks otherwise.
+
+    None for one that says more in Java's words: it is not checked.
+    """
+    with contextlib.suppress(re.error):
+        return re.compile(pattern.replace(r"\p{L}", r"\w").replace(r"\p{N}", r"\d").replace(r"\p{Z}", r"\s"))
+    return None
 
 
 def _problems(shape: dict[str, Any], kind: str, value: Any) -> list[str]:
     """What is wrong with a value by itself, as AWS puts it after "Member must"."""
     problems = []
-    if pattern := shape.get("pattern"):
-        if not _regex(pattern).fullmatch(value):
+    if (pattern := shape.get("pattern")) and (expression := _regex(pattern)):
+        if not expression.fullmatch(value):
             problems.append(f"satisfy regular expression pattern: {pattern}")
     if kind in ("integer", "long", "string", "list", "map") and ("min" in shape or "max" in shape):
         what, size = ("value", value) if kind in ("integer", "long") else ("length", len(value))
