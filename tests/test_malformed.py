@@ -19,7 +19,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from played_lab import FUNCTION
 from seeded import SEED, SOAK, seeded
@@ -225,6 +225,7 @@ metrics = st.fixed_dictionaries(
 
 @seeded(1_000, 100_000)
 @given((documents | metrics).map(json.dumps) | st.text(max_size=30).map(lambda t: '"_aws"' + t))
+@example('{"_aws": {"Timestamp": 6.8e+19, "CloudWatchMetrics": []}}')
 def test_any_log_line_is_a_metric_or_is_none(line: str) -> None:
     for namespace, data in embedded_metrics.find([(0, line)]):
         assert isinstance(namespace, str)

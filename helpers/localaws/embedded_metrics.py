@@ -21,7 +21,8 @@ def find(messages: list[tuple[int, str]]) -> Iterator[tuple[str, list[dict[str, 
         if '"_aws"' in message:
             try:
                 yield from list(_of(orjson.loads(message)))
-            except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
+            # OSError is fromtimestamp's for a time that is too large for the system.
+            except (ValueError, TypeError, KeyError, AttributeError, OverflowError, OSError):
                 continue
 
 
