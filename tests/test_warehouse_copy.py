@@ -408,6 +408,16 @@ def test_a_char_holds_single_bytes(w: Warehouse) -> None:
     assert w.rows(told) == [("c", 0, "1,.t."), ("a", 2, "12x,.t.")]  # r_STL_LOAD_ERRORS
 
 
+@pytest.mark.parametrize("value", ["soon", "1" + "0" * 18, "1" + "0" * 20, "Infinity", "NaN"])
+def test_epochs_that_are_none_are_bad_rows(w: Warehouse, value: str) -> None:
+    """https://docs.aws.amazon.com/redshift/latest/dg/r_DATEFORMAT_and_TIMEFORMAT_strings.html"""
+    t = table(w, "t_epoch", "(at TIMESTAMP)")
+    w.run(f"TRUNCATE {t}")
+    w.put("epochs/1", f"{value}\n1700000000\n")
+    assert copy(w, t, "epochs/", "CSV TIMEFORMAT 'epochsecs' MAXERROR 1") == 1
+    assert w.one(f"SELECT TO_CHAR(at, 'YYYY-MM-DD') FROM {t}") == "2023-11-14"
+
+
 def test_a_load_error_names_the_type_as_the_catalog_does(w: Warehouse) -> None:
     """r_STL_LOAD_ERRORS: `type` and `col_length` are character(10);
     github.com/transferwise/pipelinewise-target-redshift issue 8 shows a row: "numeric", "18, 0"."""

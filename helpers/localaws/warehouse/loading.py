@@ -615,8 +615,11 @@ _PATTERNS: dict[str, re.Pattern[str]] = {}
 def read_time(value: str, kind: Type, wanted: str) -> str:
     """A date or time in ISO's form; raises ValueError."""
     if wanted in ("epochsecs", "epochmillisecs"):
-        seconds = Decimal(value) / (1000 if wanted == "epochmillisecs" else 1)
-        whole = datetime.fromtimestamp(int(seconds), UTC).replace(tzinfo=None)
+        try:
+            seconds = Decimal(value) / (1000 if wanted == "epochmillisecs" else 1)
+            whole = datetime.fromtimestamp(int(seconds), UTC).replace(tzinfo=None)
+        except (ArithmeticError, OSError):  # no number, or one that no calendar holds
+            raise ValueError(value) from None
         return (whole.isoformat(" ") + (f".{int(seconds % 1 * 1000):03}" if seconds % 1 else ""))[:26]
     zone = ""
     if kind.name == "timestamptz":
