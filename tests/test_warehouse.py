@@ -9,6 +9,7 @@ import gzip
 import hashlib
 import json
 import random
+import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -24,6 +25,8 @@ from warehouse_lab import ENDED, Warehouse, warehouse
 
 from helpers.localaws import server
 from helpers.localaws.warehouse import passwords
+from helpers.localaws.warehouse.engine import Engine
+from helpers.localaws.warehouse.process import Message
 
 
 @pytest.fixture(scope="module")
@@ -216,6 +219,37 @@ def test_a_statement_can_be_canceled(w: Warehouse) -> None:
     assert {w.wait(running)["Status"], w.wait(waiting)["Status"]} == {"ABORTED"}
     assert w.one("SELECT 1") == 1
     assert "ValidationException" in refused(w.data.cancel_statement, Id=running)
+
+
+@pytest.mark.parametrize("moment", ["before the job", "before its query"])
+def test_a_cancellation_that_meets_no_query_is_not_lost(tmp_path: Path, moment: str) -> None:
+    """DuckDB forgets an interrupt between two queries."""
+    canceling: list[threading.Thread] = []
+
+    def cancel() -> None:
+        canceling.append(threading.Thread(target=engine.cancel, args=["job"]))
+        canceling[-1].start()
+        while engine._to_cancel != "job":
+            time.sleep(0.001)
+
+    def send(message: Message) -> None:
+        if message["event"] == "started":
+            cancel()
+
+    settings = {"database": "retail", "admin": "admin", "password": "", "region": "us-east-1", "slices": 2}
+    engine = Engine(tmp_path, settings, send, lambda question: {})
+    seconds_long = (
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) SELECT MAX(i) FROM n"
+    )
+    job = {"id": "job", "database": "retail", "user": "admin", "sqls": [seconds_long], "batch": False, "mode": ""}
+    if moment == "before the job":
+        cancel()
+    done = engine.run({**job, "results": str(tmp_path / "results")})
+    assert done == {"event": "done", "error": "", "aborted": True}
+    canceling[0].join(10)
+    assert not canceling[0].is_alive()
+    done = engine.run({**job, "id": "next", "sqls": ["SELECT 1"], "results": str(tmp_path / "next")})
+    assert done == {"event": "done", "error": ""}
 
 
 def test_calls_that_are_wrong(w: Warehouse) -> None:

@@ -69,8 +69,10 @@ class Engine:
         self.folder, self.settings, self.send, self.ask = folder, settings, send, ask
         self._databases: dict[str, duckdb.DuckDBPyConnection] = {}
         self._sessions: dict[str, Session] = {}
-        self._running: Session | None = None
         self._job = self._to_cancel = ""
+        self._ended = threading.Event()  # the job has
+        self._interrupting = threading.Lock()
+        self._interruptible: duckdb.DuckDBPyConnection | None = None
         self._brought: str | None = None  # a role whose credentials the client has
         self.open(settings["database"], create=True)
 
@@ -118,24 +120,37 @@ class Engine:
         return session
 
     def cancel(self, job: str) -> None:
-        """Called from another thread, perhaps before the job has begun."""
+        """Called from another thread, perhaps before the job has begun; returns when it does not run (any more).
+
+        DuckDB forgets an interrupt that comes between two queries, so it is said again until the job has ended.
+        """
         self._to_cancel = job
-        if self._running and self._job == job:
-            self._running.connection.interrupt()
+        while self._job == job:
+            with self._interrupting:
+                if self._interruptible:
+                    self._interruptible.interrupt()
+            if self._ended.wait(0.01):
+                break
 
     @property
     def _canceled(self) -> bool:
         return self._to_cancel == self._job
 
+    def _may_interrupt(self, connection: duckdb.DuckDBPyConnection | None) -> None:
+        """A statement may be interrupted; what ends its transaction may not."""
+        with self._interrupting:
+            self._interruptible = connection
+
     # Jobs
 
     def run(self, job: Message) -> Message:
         """One call of the Data API, from its first statement to its commit."""
+        self._ended.clear()
         self._job, self._brought = job["id"], job.get("brought")
         part, alone, failure = 0, job.get("mode") == "AUTO_COMMIT", ""
         session: Session | None = None
         try:
-            session = self._running = self.session(job)
+            session = self.session(job)
             if "what" in job:
                 return {"event": "done", "answer": self._look(session, job["what"], job["arguments"])}
             for part, sql in enumerate(job["sqls"]):
@@ -162,7 +177,7 @@ class Engine:
         except RecursionError:
             return self._failed(session, part, "ERROR: stack depth limit exceeded")
         finally:
-            self._running = None
+            self._ended.set()
             if session and not job.get("session"):
                 session.connection.close()
 
@@ -195,6 +210,7 @@ class Engine:
         begun, started = time.monotonic_ns(), loading.clock()
         query = self._next_query(session)
         log = ["UTILITY", sql, "failed", started, 0, "", 0]
+        self._may_interrupt(session.connection)
         try:
             if job["batch"] and job["mode"] == "TRANSACTION" or session.explicit:
                 _check_alone(sql)
@@ -217,6 +233,7 @@ class Engine:
             log[5] = str(error) if isinstance(error, SqlError) else spoken(error)
             raise
         finally:
+            self._may_interrupt(None)
             self._log(session, query, log, begun)
 
     def _next_query(self, session: Session) -> int:
@@ -505,8 +522,8 @@ def main() -> None:
         while head := source.read(4):
             message = orjson.loads(source.read(struct.unpack(">I", head)[0]))
             if message["do"] == "cancel":
-                if engine:
-                    engine[0].cancel(message["id"])
+                if engine:  # beside: the statement may need an answer to end
+                    threading.Thread(target=engine[0].cancel, args=[message["id"]], daemon=True).start()
             else:
                 (answers if message["do"] == "answer" else jobs).put(message)
         os._exit(0)  # the lab is gone
