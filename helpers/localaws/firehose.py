@@ -33,8 +33,8 @@ from typing import Any
 
 import orjson
 
+from . import constraints
 from . import firehose_config as config_of
-from . import limits
 from .kinesis import Kinesis, Metrics, Shard
 from .kinesis import Stream as Source
 from .types import ACCOUNT_ID, AwsError
@@ -436,7 +436,7 @@ class Firehose:
         handler = getattr(self, operation, None) if operation[:1].isupper() else None
         if handler is None:
             raise AwsError("UnknownOperationException", f"The local AWS does not have firehose:{operation}.")
-        p = limits.check("firehose", operation, p, skip="records")
+        p = constraints.check("firehose", operation, p, skip="records")
         answer = handler(p, region)
         return (await answer if isinstance(answer, Awaitable) else answer) or {}
 

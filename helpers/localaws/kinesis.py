@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from . import limits
+from . import constraints, limits
 from .types import ACCOUNT_ID, AwsError
 
 _TOP = 2**128
@@ -197,7 +197,7 @@ class Kinesis:
         handler = getattr(self, operation, None) if operation[:1].isupper() else None
         if handler is None:
             raise AwsError("UnknownOperationException", f"The local AWS does not have kinesis:{operation}.")
-        parameters = limits.check("kinesis", operation, parameters, skip="records")
+        parameters = constraints.check("kinesis", operation, parameters, skip="records")
         if beyond := [name for name in parameters.keys() & _BEYOND if parameters[name]]:
             raise _invalid(f"The local AWS does not have {beyond[0]} for Kinesis.")
         if operation in ("CreateStream", "DescribeLimits", "ListStreams", "ListShards", "GetRecords"):

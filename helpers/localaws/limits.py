@@ -1,15 +1,8 @@
-"""What AWS refuses: rates and sizes, and members that its own models do not allow."""
+"""What AWS allows: rates and sizes."""
 
 from __future__ import annotations
 
-import contextlib
-import re
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
-
-from .protocols import model
-from .types import AwsError
 
 # https://docs.aws.amazon.com/streams/latest/dev/service-sizes-and-limits.html
 SHARD_RECORDS_PER_SECOND = 1_000
@@ -92,80 +85,3 @@ class ReadLimit:
         self.bytes.level -= size
         if self.bytes.level <= 0:
             self.closed_until = now + (self.bytes.rate - self.bytes.level) / self.bytes.rate
-
-
-_TYPES: dict[str, type | tuple[type, ...]] = {
-    "structure": dict, "map": dict, "list": list, "string": str, "blob": str, "boolean": bool,
-    "integer": int, "long": int, "timestamp": (int, float), "float": (int, float), "double": (int, float),
-}  # fmt: skip
-
-
-def check(service: str, operation: str, parameters: dict[str, Any], skip: str = "") -> dict[str, Any]:
-    """The parameters, without those that are null.
-
-    Raises ValidationException in AWS's words for members that are missing or not what AWS's model allows. `skip` names
-    a list whose items the caller checks itself. Of a REST call only what its body holds is checked.
-    https://docs.aws.amazon.com/kinesis/latest/APIReference/CommonErrors.html
-    """
-    shapes = model(service)["shapes"]
-    found: list[str] = []
-
-    def look(shape: dict[str, Any], given: Any, at: str) -> None:
-        kind, value = shape["type"], given
-        if not isinstance(given, _TYPES[kind]) or isinstance(given, bool) != (kind == "boolean"):
-            raise AwsError("SerializationException", f"{at or 'The request'} is not a {kind}.")
-        for problem in _problems(shape, kind, value):
-            shown = "[...]" if value and isinstance(value, (list, dict)) else value
-            found.append(f"Value '{shown}' at '{at}' failed to satisfy constraint: Member must {problem}")
-        if kind == "structure":
-            for name, member in shape["members"].items():
-                path, sent_as = f"{at}.{name[0].lower()}{name[1:]}".lstrip("."), member.get("locationName", name)
-                if value.get(sent_as) is not None:
-                    look(shapes[member["shape"]], value[sent_as], path)
-                elif name in shape.get("required", ()) and "location" not in member:
-                    found.append(f"Value null at '{path}' failed to satisfy constraint: Member must not be null")
-        elif kind == "list" and at != skip:
-            for n, item in enumerate(value):
-                look(shapes[shape["member"]["shape"]], item, f"{at}.{n + 1}.member")
-        elif kind == "map":
-            for key, item in value.items():
-                if wrong := _problems(shapes[shape["key"]["shape"]], "string", key):
-                    rule = ", ".join(f"Member must {problem}" for problem in wrong)
-                    found.append(
-                        f"Value at '{at}' failed to satisfy constraint: Map keys must satisfy constraint: [{rule}]"
-                    )
-                look(shapes[shape["value"]["shape"]], item, f"{at}.{key}.member")
-
-    look(shapes[model(service)["operations"][operation]["input"]["shape"]], parameters, "")
-    if found:
-        many = "s" if len(found) > 1 else ""
-        raise AwsError("ValidationException", f"{len(found)} validation error{many} detected: {'; '.join(found)}")
-    return {name: value for name, value in parameters.items() if value is not None}
-
-
-@lru_cache(256)
-def _regex(pattern: str) -> re.Pattern[str] | None:
-    """A pattern of a model, which is Java's; Python names its letters, digits and blanks otherwise.
-
-    None for one that says more in Java's words: it is not checked.
-    """
-    with contextlib.suppress(re.error):
-        return re.compile(pattern.replace(r"\p{L}", r"\w").replace(r"\p{N}", r"\d").replace(r"\p{Z}", r"\s"))
-    return None
-
-
-def _problems(shape: dict[str, Any], kind: str, value: Any) -> list[str]:
-    """What is wrong with a value by itself, as AWS puts it after "Member must"."""
-    problems = []
-    if (pattern := shape.get("pattern")) and (expression := _regex(pattern)):
-        if not expression.fullmatch(value):
-            problems.append(f"satisfy regular expression pattern: {pattern}")
-    if kind in ("integer", "long", "string", "list", "map") and ("min" in shape or "max" in shape):
-        what, size = ("value", value) if kind in ("integer", "long") else ("length", len(value))
-        if size < shape.get("min", size):
-            problems.append(f"have {what} greater than or equal to {shape['min']}")
-        if size > shape.get("max", size):
-            problems.append(f"have {what} less than or equal to {shape['max']}")
-    if "enum" in shape and value not in shape["enum"]:
-        problems.append(f"satisfy enum value set: [{', '.join(shape['enum'])}]")
-    return problems

@@ -25,7 +25,7 @@ from typing import Any
 
 import orjson
 
-from . import limits
+from . import constraints
 from .auth import Signed
 from .broker import Broker, client_settings, reachable, real
 from .protocols import Call
@@ -82,7 +82,7 @@ class Msk:
 
     async def _answer(self, call: Call, params: dict[str, Any], request: Request, region: str) -> Response:
         try:
-            params = limits.check("kafka", call.operation, params)
+            params = constraints.check("kafka", call.operation, params)
         except AwsError as error:
             raise _bad(error.message) from None
         query = {k: v if k == "tagKeys" else v[0] for k, v in urllib.parse.parse_qs(request.query).items()}

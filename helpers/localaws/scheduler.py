@@ -28,7 +28,7 @@ from typing import Any
 import orjson
 from aws_croniter import AwsCroniter
 
-from . import limits
+from . import constraints
 from .kinesis import Metrics
 from .types import ACCOUNT_ID, AwsError
 
@@ -258,7 +258,7 @@ class Scheduler:
         does: Callable[[dict[str, Any], str], dict[str, Any]] | None = getattr(self, f"_{operation}", None)
         if does is None:
             raise AwsError("UnknownOperationException", f"The local AWS does not have events:{operation}.")
-        parameters = limits.check("events", operation, parameters)
+        parameters = constraints.check("events", operation, parameters)
         bus = parameters.get("EventBusName", "default").rpartition("/")[2]
         if bus != "default":
             raise AwsError("ResourceNotFoundException", f"Event bus {bus} does not exist.")

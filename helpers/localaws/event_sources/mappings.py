@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar
 
-from .. import limits
+from .. import constraints
 from ..kinesis import Kinesis, Metrics
 from ..msk import Cluster
 from ..types import AwsError, Function, Invocation
@@ -116,7 +116,7 @@ class EventSources:
     # Control calls
 
     async def create(self, p: dict[str, Any], region: str) -> dict[str, Any]:
-        p = limits.check("lambda", "CreateEventSourceMapping", p)
+        p = constraints.check("lambda", "CreateEventSourceMapping", p)
         kind = _kind(p)
         settings, source = kind.settings(p, {}), kind(self, p, region)
         function = await self.needs.lookup(p["FunctionName"], None, region)
@@ -162,7 +162,7 @@ class EventSources:
 
     async def update(self, key: str, p: dict[str, Any], region: str) -> dict[str, Any]:
         """Takes effect when the batch in flight is done; a batch that waits for another try begins anew."""
-        p = limits.check("lambda", "UpdateEventSourceMapping", p)
+        p = constraints.check("lambda", "UpdateEventSourceMapping", p)
         mapping = self.get(key)
         function, settings = mapping.function, mapping.source.settings(p, mapping.config)
         if p.get("FunctionName") or destination(settings):

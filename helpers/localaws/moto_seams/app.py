@@ -117,7 +117,7 @@ def load() -> Moto:
         return flask_app
 
     def answer(call: Call, parameters: dict[str, Any], request: Request, signed: Signed) -> Response:
-        constraints.check(call, parameters)
+        constraints.check_texts(call, parameters)
         refused.check(call, parameters, request)
         if check := _CHECKS.get(call.service):
             check(call, parameters)

@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from .. import limits
+from .. import constraints
 from ..permissions import may_be_named
 from ..protocols import Call
 from ..types import ACCOUNT_ID, AwsError, Function, Request
@@ -159,7 +159,7 @@ def _check_principal(principal: str) -> None:
 def _check_event_config(call: Call, p: dict[str, Any]) -> None:
     """https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html"""
     if call.operation.startswith(("Put", "Update")):
-        p = limits.check("lambda", call.operation, p)
+        p = constraints.check("lambda", call.operation, p)
         for when, given in p.get("DestinationConfig", {}).items():
             kind = (given.get("Destination", "").split(":") + ["", "", ""])[2]
             if kind == "s3" and when == "OnSuccess":
@@ -209,7 +209,7 @@ def by_name(call: Call, p: dict[str, Any], request: Request, region: str) -> Req
 
 def _check_settings(operation: str, p: dict[str, Any]) -> None:
     """https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html"""
-    p = limits.check("lambda", operation, p)
+    p = constraints.check("lambda", operation, p)
     for name, most in _MOST.items():
         if p.get(name, 0) > most:
             text = f"1 validation error detected: Value '{p[name]}' at '{name[0].lower()}{name[1:]}' failed to satisfy "

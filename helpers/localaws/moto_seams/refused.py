@@ -21,7 +21,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from xml.etree import ElementTree
 
-from .. import limits
+from .. import constraints
 from ..permissions import check_policy
 from ..protocols import Call
 from ..types import AwsError, Request
@@ -47,7 +47,7 @@ def check(call: Call, parameters: dict[str, Any], request: Request) -> None:
     """Raises AwsError for what must not reach moto; members of wrong types are moto's to find."""
     if call.protocol == "json" and (code := _MODELLED.get(call.service)) and call.operation not in _UNCHECKED:
         try:
-            limits.check(call.service, call.operation, parameters)
+            constraints.check(call.service, call.operation, parameters)
         except AwsError as error:
             if error.code == "ValidationException":
                 raise AwsError(code, error.message) from None

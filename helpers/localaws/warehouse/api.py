@@ -19,7 +19,7 @@ from typing import Any
 
 import orjson
 
-from .. import limits
+from .. import constraints
 from ..auth import Principal, Signed
 from ..types import AwsError, Response
 from . import passwords
@@ -126,7 +126,7 @@ class Warehouse:
         }
         if operation not in calls:
             raise AwsError("UnknownOperationException", f"The local AWS does not have redshift-data:{operation}.")
-        answer = await calls[operation](limits.check("redshift-data", operation, params), signed)
+        answer = await calls[operation](constraints.check("redshift-data", operation, params), signed)
         return Response(200, orjson.dumps(answer), {"Content-Type": "application/x-amz-json-1.1"})
 
     # Engines
