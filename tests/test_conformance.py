@@ -596,6 +596,31 @@ def test_a_request_signed_by_hand_calls_an_api_with_iam(lab: World) -> None:
     assert (status, json.loads(body)) == (200, root)
 
 
+def test_a_stage_is_measured(lab: World) -> None:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-metrics-and-dimensions.html"""
+    gateway = lab.client("apigateway")
+    api = gateway.create_rest_api(name="measured")["id"]
+    where = {
+        "restApiId": api,
+        "resourceId": gateway.get_resources(restApiId=api)["items"][0]["id"],
+        "httpMethod": "GET",
+    }
+    gateway.put_method(**where, authorizationType="NONE")
+    gateway.put_integration(**where, type="MOCK", requestTemplates={"application/json": '{"statusCode": 200}'})
+    gateway.put_method_response(**where, statusCode="200")
+    gateway.put_integration_response(**where, statusCode="200")
+    gateway.create_deployment(restApiId=api, stageName="v1")
+    for path in ("", "nowhere", "nowhere"):
+        asked(urllib.request.Request(f"{lab.info.endpoint}/_aws/execute-api/{api}/v1/{path}"))
+    for of in ({"ApiName": "measured"}, {"ApiName": "measured", "Stage": "v1"}):
+
+        def counted(of: dict[str, str] = of) -> Any:
+            found = statistics(lab, "AWS/ApiGateway", "4XXError", **of)
+            return found if found and found["SampleCount"] >= 3 else None
+
+        assert until(counted, "the metric") == Has({"Sum": 2.0, "SampleCount": 3.0})
+
+
 # Policies
 
 

@@ -687,6 +687,33 @@ def test_an_api_customises_its_refusals() -> None:
 # Cost and robustness ------------------------------------------------------------------------------------
 
 
+def test_a_stage_measures_itself() -> None:
+    """The names, units and dimensions of DOCS + "api-gateway-metrics-and-dimensions.html"."""
+    lab = Lab({"/hello": {"POST": method()}, "/key": {"POST": method(api_key_required=True)}})
+
+    def slow() -> t.Invocation:
+        lab.seconds += 0.25
+        return t.Invocation(b"{}")
+
+    lab.answer = slow
+    assert [lab().status, lab(path="/key").status, lab(path="/hello", stage="Q").status] == [200, 403, 403]
+    lab.answer = lambda: 1 / 0
+    assert lab().status == 500
+    (region, by_api), (_, by_stage) = lab.gateway.drain_metrics()
+    api, stage = {"Name": "ApiName", "Value": "test"}, {"Name": "Stage", "Value": "P"}
+    assert region == "us-east-1"
+    assert [m["Dimensions"] for m in by_api] == [[api]] * 5
+    assert [m["Dimensions"] for m in by_stage] == [[api, stage]] * 5
+    units, measured = ({m["MetricName"]: m[of] for m in by_stage} for of in ("Unit", "StatisticValues"))
+    assert {m["MetricName"]: m["StatisticValues"] for m in by_api} == measured
+    assert {n: (m["SampleCount"], m["Sum"]) for n, m in measured.items()} == {
+        "Count": (3, 3), "4XXError": (3, 1), "5XXError": (3, 1), "Latency": (3, 250), "IntegrationLatency": (2, 250),
+    }  # fmt: skip
+    assert units["Count"] == units["4XXError"] == units["5XXError"] == "Count"
+    assert units["Latency"] == units["IntegrationLatency"] == "Milliseconds"
+    assert not list(lab.gateway.drain_metrics())
+
+
 def test_a_redeployed_api_is_seen_at_once() -> None:
     lab = Lab({"/old": {"GET": mock()}})
     assert lab(path="/old", verb="GET").status == 200

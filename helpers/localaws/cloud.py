@@ -669,16 +669,12 @@ class Cloud:
         while True:
             await asyncio.sleep(1)
             tick += 1
-            for region, data in self.kinesis.drain_metrics():
-                self._in_background(stores.put_metrics, region, "AWS/Kinesis", data)
-            for region, data in self.sources.drain_metrics():
-                self._in_background(stores.put_metrics, region, "AWS/Lambda", data)
-            for region, data in self.firehose.drain_metrics():
-                self._in_background(stores.put_metrics, region, "AWS/Firehose", data)
-            for region, data in self.runtime.drain_metrics():
-                self._in_background(stores.put_metrics, region, "AWS/Lambda", data)
-            for region, data in self.scheduler.drain_metrics():
-                self._in_background(stores.put_metrics, region, "AWS/Events", data)
+            for namespace, measured in (
+                ("AWS/Kinesis", self.kinesis), ("AWS/Lambda", self.sources), ("AWS/Firehose", self.firehose),
+                ("AWS/Lambda", self.runtime), ("AWS/Events", self.scheduler), ("AWS/ApiGateway", self.gateway),
+            ):  # fmt: skip
+                for region, data in measured.drain_metrics():
+                    self._in_background(stores.put_metrics, region, namespace, data)
             self._in_background(alarms.evaluate)
             if tick % 60 == 0:
                 self.kinesis.trim()

@@ -35,8 +35,9 @@ import orjson
 
 from . import constraints
 from . import firehose_config as config_of
-from .kinesis import Kinesis, Metrics, Shard
+from .kinesis import Kinesis, Shard
 from .kinesis import Stream as Source
+from .metrics import Metrics
 from .types import ACCOUNT_ID, AwsError
 
 MiB = 1024 * 1024
@@ -566,7 +567,7 @@ class Firehose:
         """(region, metric data): https://docs.aws.amazon.com/firehose/latest/dev/monitoring-with-cloudwatch-metrics.html"""
         for stream in self.streams.values():
             if stream.metrics:
-                yield stream.region, stream.metrics.drain("DeliveryStreamName", stream.name)
+                yield stream.region, stream.metrics.drain(DeliveryStreamName=stream.name)
 
     async def close(self) -> None:
         tasks = [*self._ending, *(t for s in self.streams.values() for t in (*s.tasks, *s.loads))]

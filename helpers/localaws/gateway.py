@@ -9,7 +9,7 @@ What the lab does not have is answered like a faulty configuration, 500 {"messag
 and the log says why: HTTP, HTTP_PROXY and VPC link integrations, AWS services other than Lambda, authorizers
 (Lambda, Cognito), asynchronous invocation (X-Amz-Invocation-Type: 'Event'). Resource policies, caching, canaries,
 throttling by stage or method, compression, `contentHandling` and `credentials` are refused by the calls that ask for
-them (moto_seams/api_rules.py). Not looked at: client certificates, WAF, streaming, logs and metrics of a stage. Mapped
+them (moto_seams/api_rules.py). Not looked at: client certificates, WAF, streaming, logs of a stage. Mapped
 request parameters go to Lambda's own API, where none but the invocation type would change what is seen here.
 """
 
@@ -19,7 +19,7 @@ import base64
 import os
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
@@ -29,6 +29,7 @@ import orjson
 
 from helpers.localaws import types as t
 from helpers.localaws import vtl
+from helpers.localaws.metrics import Metrics
 
 MAX_PAYLOAD = 10 * 1024 * 1024
 _JSON, _FAULT = "application/json", "Internal server error"
@@ -96,6 +97,7 @@ class _Call:
             "X-Forwarded-Port": host.rpartition(":")[2] if ":" in host else "80",
         }  # fmt: skip
         self.queries = parse_qsl(request.query, keep_blank_values=True) if request.query else []
+        self.integration_seconds: float | None = None  # how long it took, if it came to it
         self.params: dict[str, dict[str, str]] = {"path": {}, "querystring": dict(self.queries), "header": headers}
         self.variables: dict[str, str] = {}
         self.context: dict[str, Any] = {
@@ -263,10 +265,11 @@ class Gateway:
         self._routes: dict[tuple[str, str], _Routes] = {}
         self._buckets: dict[tuple[str, str], tuple[float, float]] = {}  # (plan, key) -> tokens, when
         self._used: dict[tuple[str, str], tuple[object, int]] = {}  # (plan, key) -> period, requests
+        self._metrics: dict[tuple[str, str, str], Metrics] = {}  # region, API's name, stage
 
     async def handle(self, request: t.Request, api_id: str, stage_name: str, path: str) -> t.Response:
         """`path` is what follows the stage, percent-encoded, with its leading slash. Raises nothing."""
-        call, stage = _Call(request, api_id, stage_name, path, self.now()), None
+        call, stage, begun = _Call(request, api_id, stage_name, path, self.now()), None, self.clock()
         try:
             if not (stage := await self.stage(api_id, stage_name)):
                 # "Forbidden", as for a wrong key: seen in github.com/OWASP/Serverless-Goat/issues/13 and 14. The other
@@ -281,7 +284,27 @@ class Gateway:
             response.headers["x-amzn-ErrorType"] = fault.error
         response.headers["x-amzn-RequestId"] = call.context["requestId"]
         response.headers["x-amz-apigw-id"] = call.context["extendedRequestId"]
+        if stage:
+            self._measure(call, response.status, self.clock() - begun)
         return response
+
+    def _measure(self, call: _Call, status: int, seconds: float) -> None:
+        """.../developerguide/api-gateway-metrics-and-dimensions.html: the average of an error is its rate."""
+        api = call.stage.api
+        metrics = self._metrics.setdefault((api.region, api.name, call.stage.name), Metrics())
+        metrics.add("Count", 1)
+        metrics.add("4XXError", 400 <= status < 500)
+        metrics.add("5XXError", status >= 500)
+        metrics.add("Latency", round(seconds * 1000))
+        if call.integration_seconds is not None:
+            metrics.add("IntegrationLatency", round(call.integration_seconds * 1000))
+
+    def drain_metrics(self) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+        """(region, metric data of AWS/ApiGateway): each by API, and by API and stage."""
+        for (region, name, stage), metrics in self._metrics.items():
+            if metrics:
+                yield region, Metrics(metrics).drain(ApiName=name)
+                yield region, metrics.drain(ApiName=name, Stage=stage)
 
     async def _serve(self, call: _Call) -> t.Response:
         api, verb = call.stage.api, call.request.method
@@ -394,6 +417,7 @@ class Gateway:
             raise _misconfigured("the lab integrates with Lambda functions only, called by POST, and waits for them")
         function = _VARIABLE.sub(lambda found: call.mapped(found[1]) or "", integration.function_arn)
         source, seconds = call.arn(call.resource.path), integration.timeout_ms / 1000
+        begun = self.clock()
         try:
             return await self.invoke(function, payload, source, seconds)
         except TimeoutError as error:
@@ -405,6 +429,8 @@ class Gateway:
                 raise _Refused("DEFAULT_4XX", message=error.message) from error
             throttled = error.code.startswith("TooManyRequests")  # to the client 500, not 429
             raise _Refused("INTEGRATION_FAILURE" if throttled else "API_CONFIGURATION_ERROR", str(error)) from error
+        finally:
+            call.integration_seconds = self.clock() - begun
 
     def _answer(self, call: _Call, selector: str, text: str, headers: dict[str, str]) -> t.Response:
         """By the integration response whose pattern matches the whole selector, else the one without a pattern."""

@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from . import constraints, limits
+from .metrics import Metrics
 from .types import ACCOUNT_ID, AwsError
 
 _TOP = 2**128
@@ -44,27 +45,6 @@ class Record(NamedTuple):
     data: bytes
     partition_key: str
     arrival: float
-
-
-_MILLISECONDS = {"IteratorAge", "GetRecords.IteratorAgeMilliseconds", "Duration"}
-
-
-class Metrics(dict[str, tuple[float, float, float, float]]):
-    """What was measured since the last drain: name -> (SampleCount, Sum, Minimum, Maximum)."""
-
-    def add(self, name: str, value: float) -> None:
-        samples, total, least, most = self.get(name, (0, 0, value, value))
-        self[name] = (samples + 1, total + value, min(least, value), max(most, value))
-
-    def drain(self, dimension: str, value: str) -> list[dict[str, Any]]:
-        """As CloudWatch's metric data; what follows is measured anew."""
-        data, dimensions = [], [{"Name": dimension, "Value": value}]
-        for name, numbers in self.items():
-            unit = "Bytes" if name.endswith("Bytes") else "Milliseconds" if name in _MILLISECONDS else "Count"
-            statistics = dict(zip(("SampleCount", "Sum", "Minimum", "Maximum"), numbers, strict=True))
-            data.append({"MetricName": name, "Unit": unit, "Dimensions": dimensions, "StatisticValues": statistics})
-        self.clear()
-        return data
 
 
 class Shard:
@@ -509,7 +489,7 @@ class Kinesis:
         """
         for stream in self.streams.values():
             if stream.metrics:
-                yield stream.region, stream.metrics.drain("StreamName", stream.name)
+                yield stream.region, stream.metrics.drain(StreamName=stream.name)
 
 
 def start_index(shard: Shard, kind: str, sequence: str | None, timestamp: float | None, now: float) -> int:

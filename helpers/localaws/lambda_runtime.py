@@ -36,8 +36,8 @@ from typing import Any, Literal
 import orjson
 import psutil
 
-from helpers.localaws.kinesis import Metrics
 from helpers.localaws.lambda_environment import Call, Environment, InitFailed, Pool
+from helpers.localaws.metrics import Metrics
 from helpers.localaws.types import AwsError, Function, Invocation, LogWriter
 
 # Bytes: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
@@ -209,7 +209,7 @@ class LambdaRuntime:
         """(region, metric data of AWS/Lambda): https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html"""
         for (region, name), metrics in self.metrics.items():
             if metrics:
-                yield region, metrics.drain("FunctionName", name)
+                yield region, metrics.drain(FunctionName=name)
 
     async def retire(self, name: str) -> None:
         """The function's code or configuration changed: busy workers end after their call, the others now."""

@@ -29,7 +29,7 @@ import orjson
 from aws_croniter import AwsCroniter
 
 from . import constraints
-from .kinesis import Metrics
+from .metrics import Metrics
 from .types import ACCOUNT_ID, AwsError
 
 _LOG = logging.getLogger("localaws")
@@ -163,7 +163,7 @@ class Scheduler:
         """(region, metric data of AWS/Events): https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-monitoring.html"""
         for (region, name), metrics in self.metrics.items():
             if metrics:
-                yield region, metrics.drain("RuleName", name)
+                yield region, metrics.drain(RuleName=name)
 
     # Ticks
 

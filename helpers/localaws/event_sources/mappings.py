@@ -18,7 +18,8 @@ from functools import partial
 from typing import Any, ClassVar
 
 from .. import constraints
-from ..kinesis import Kinesis, Metrics
+from ..kinesis import Kinesis
+from ..metrics import Metrics
 from ..msk import Cluster
 from ..types import AwsError, Function, Invocation
 
@@ -201,7 +202,7 @@ class EventSources:
         """(region, metric data of AWS/Lambda): https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html"""
         for (region, name), metrics in self.metrics.items():
             if metrics:
-                yield region, metrics.drain("FunctionName", name)
+                yield region, metrics.drain(FunctionName=name)
 
     # Delivery
 
