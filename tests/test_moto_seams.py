@@ -933,7 +933,16 @@ def test_an_api_is_frozen_as_it_stands(do: Do) -> None:
         responseParameters={"gatewayresponse.header.A": "'b'"},
         responseTemplates={"application/json": "{}"},
     )
+    shown = do("apigateway", "GetGatewayResponses", restApiId=api_id)["items"]
+    assert [r["responseType"] for r in shown if not r["defaultResponse"]] == ["DEFAULT_4XX"] and len(shown) == 21
+    usual = {"restApiId": api_id, "responseType": "INVALID_API_KEY"}
+    found = do("apigateway", "GetGatewayResponse", **usual)
+    assert found["defaultResponse"] and found["statusCode"] == "403" and not found["responseParameters"]
+    assert found["responseTemplates"] == {"application/json": '{"message":$context.error.messageString}'}
+    with pytest.raises(AwsError, match="Gateway response type not defined on api"):
+        do("apigateway", "DeleteGatewayResponse", **usual)
     frozen = apis.snapshot(api_id, REGION)
+    assert list(frozen.gateway_responses) == ["DEFAULT_4XX"]
     assert apis.find(api_id) == REGION and apis.find("none") is None
     assert (frozen.name, frozen.region, frozen.binary_media_types) == ("test", REGION, ("image/png",))
     assert [r.path for r in frozen.resources] == ["/", "/hello"]

@@ -21,6 +21,17 @@ from ..types import (
 )
 
 _DRAFT = "http://json-schema.org/draft-04/schema#"
+# .../developerguide/supported-gateway-response-types.html, in the order and with the template that the API gives:
+# localstack/localstack tests/aws/services/apigateway/test_apigateway_api.snapshot.json, recorded against AWS
+_GATEWAY_RESPONSES: dict[str, str | None] = {
+    "ACCESS_DENIED": "403", "API_CONFIGURATION_ERROR": "500", "AUTHORIZER_CONFIGURATION_ERROR": "500",
+    "AUTHORIZER_FAILURE": "500", "BAD_REQUEST_BODY": "400", "BAD_REQUEST_PARAMETERS": "400", "DEFAULT_4XX": None,
+    "DEFAULT_5XX": None, "EXPIRED_TOKEN": "403", "INTEGRATION_FAILURE": "504", "INTEGRATION_TIMEOUT": "504",
+    "INVALID_API_KEY": "403", "INVALID_SIGNATURE": "403", "MISSING_AUTHENTICATION_TOKEN": "403",
+    "QUOTA_EXCEEDED": "429", "REQUEST_TOO_LARGE": "413", "RESOURCE_NOT_FOUND": "404", "THROTTLED": "429",
+    "UNAUTHORIZED": "401", "UNSUPPORTED_MEDIA_TYPE": "415", "WAF_FILTERED": "403",
+}  # fmt: skip
+_MESSAGE = '{"message":$context.error.messageString}'
 _FUNCTION = re.compile(r":path/+2015-03-31/functions/(.+)/invocations$")
 
 
@@ -31,7 +42,7 @@ def _backend(region: str) -> Any:
 
 
 def install() -> None:
-    """Puts right six of moto's answers.
+    """Puts right seven of moto's answers.
 
     A deployment to a stage that exists changes what it serves and nothing else; moto makes the stage anew.
     https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-deployments.html
@@ -44,8 +55,10 @@ def install() -> None:
     A patch names a binary media type in its path, and a plan's rate need not be an integer; moto reads the type from
     the value, which is not given, and cannot read such a rate.
     https://docs.aws.amazon.com/apigateway/latest/api/patch-operations.html
+    A gateway response that nobody has defined is there, as AWS defines it; moto lists those that were put.
+    https://docs.aws.amazon.com/apigateway/latest/api/API_GetGatewayResponses.html
     """
-    from moto.apigateway.models import APIGatewayBackend, RestAPI, UsagePlan
+    from moto.apigateway.models import APIGatewayBackend, GatewayResponse, RestAPI, UsagePlan
     from moto.apigateway.responses import APIGatewayResponse
 
     original, made = RestAPI.create_deployment, APIGatewayResponse.create_rest_api
@@ -104,6 +117,22 @@ def install() -> None:
         for patch in [p for p in patches if p["path"] == "/throttle/rateLimit"]:
             self.throttle["rateLimit"] = float(patch["value"])
 
+    def gateway_response(self: Any, kind: str) -> Any:
+        if not (found := self.gateway_responses.get(kind)):
+            found = GatewayResponse(kind, _GATEWAY_RESPONSES[kind], {}, {"application/json": _MESSAGE})  # type: ignore[arg-type]
+            found.default_response = True
+        return found
+
+    def gateway_responses(self: Any) -> list[Any]:
+        return [gateway_response(self, kind) for kind in _GATEWAY_RESPONSES]
+
+    def delete_gateway_response(self: Any, kind: str) -> None:
+        if self.gateway_responses.pop(kind, None) is None:
+            raise AwsError("NotFoundException", "Gateway response type not defined on api", 404)
+
+    setattr(RestAPI, "delete_gateway_response", delete_gateway_response)  # noqa: B010
+    setattr(RestAPI, "get_gateway_response", gateway_response)  # noqa: B010
+    setattr(RestAPI, "get_gateway_responses", gateway_responses)  # noqa: B010
     setattr(RestAPI, "apply_patch_operations", patch_api)  # noqa: B010
     setattr(UsagePlan, "apply_patch_operations", patch_plan)  # noqa: B010
     setattr(APIGatewayBackend, "create_rest_api", create_api)  # noqa: B010
