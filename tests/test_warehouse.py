@@ -5,6 +5,7 @@ https://docs.aws.amazon.com/redshift-data/latest/APIReference/Welcome.html
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import hashlib
 import json
@@ -26,7 +27,7 @@ from warehouse_lab import ENDED, Warehouse, warehouse
 from helpers.localaws import server
 from helpers.localaws.warehouse import passwords
 from helpers.localaws.warehouse.engine import Engine
-from helpers.localaws.warehouse.process import Message
+from helpers.localaws.warehouse.process import Message, Process
 
 
 @pytest.fixture(scope="module")
@@ -250,6 +251,31 @@ def test_a_cancellation_that_meets_no_query_is_not_lost(tmp_path: Path, moment: 
     assert not canceling[0].is_alive()
     done = engine.run({**job, "id": "next", "sqls": ["SELECT 1"], "results": str(tmp_path / "next")})
     assert done == {"event": "done", "error": ""}
+
+
+def test_a_cancellation_while_the_engine_starts_is_not_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {"database": "retail", "admin": "admin", "password": "", "region": "us-east-1", "slices": 2}
+    canceled: list[str] = []
+    started = Process._started
+
+    async def canceled_meanwhile(self: Process) -> Any:
+        canceled.append("job")
+        await self.cancel("job")
+        return await started(self)
+
+    async def nobody_asks(question: Message) -> Message:
+        return {}
+
+    async def run() -> Message:
+        process = Process(tmp_path, settings, nobody_asks)
+        job = {"id": "job", "database": "retail", "user": "admin", "sqls": ["SELECT 1"], "batch": False, "mode": ""}
+        try:
+            return await process.run({**job, "results": "", "canceled": lambda: bool(canceled)}, lambda event: None)
+        finally:
+            await process.close()
+
+    monkeypatch.setattr(Process, "_started", canceled_meanwhile)
+    assert asyncio.run(run()) == {"event": "done", "aborted": True}
 
 
 def test_calls_that_are_wrong(w: Warehouse) -> None:

@@ -54,9 +54,9 @@ class Process:
         """Runs a job and returns its last message; `on_event` gets those before. Raises Lost."""
         async with self._turn:
             on_event({"event": "picked"})
-            if job.get("canceled", lambda: False)():
-                return {"event": "done", "aborted": True}
             process = await self._started()
+            if job.get("canceled", lambda: False)():  # until now nobody could have interrupted it
+                return {"event": "done", "aborted": True}
             self._running = job["id"]
             try:
                 return await self._talk(process, {k: v for k, v in job.items() if k != "canceled"}, on_event)
