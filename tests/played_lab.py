@@ -73,7 +73,7 @@ class Played:
         """What the function got, batch by batch, for a test that waits in vain."""
         return self.events
 
-    async def until(self, condition: Callable[[], Any], what: str = "the condition", seconds: float = 40) -> None:
+    async def until(self, condition: Callable[[], Any], what: str = "the condition", seconds: float = 90) -> None:
         """Lets the tasks run until the condition holds."""
         deadline = time.monotonic() + seconds
         while not condition():

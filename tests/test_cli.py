@@ -82,7 +82,7 @@ def test_dead_lab_is_said_and_replaced(lab: Path) -> None:
     info = server.find(lab)
     assert info is not None
     os.kill(info.pid, signal.SIGKILL)
-    psutil.wait_procs([psutil.Process(info.pid)] if psutil.pid_exists(info.pid) else [], timeout=10)
+    psutil.wait_procs([psutil.Process(info.pid)] if psutil.pid_exists(info.pid) else [], timeout=60)
     for command in ("status", "env"):
         line = said(command, code=1)
         assert line.startswith(f"workbook {command}: the lab process {info.pid} has ended, and its cloud is lost")
@@ -257,7 +257,7 @@ def test_lab_opens_jupyterlab_on_the_copies(workbook_of_two: Path) -> None:
 
     def get(path: str) -> Any:
         address = f"http://127.0.0.1:{port}{path}{'&' if '?' in path else '?'}token=test"
-        with urllib.request.urlopen(address, timeout=10) as answer:
+        with urllib.request.urlopen(address, timeout=60) as answer:
             return json.load(answer) if "/api/" in path else answer.geturl()
 
     try:

@@ -651,7 +651,7 @@ def test_the_echo_server_runs_as_a_command(shop: Path) -> None:
         assert process.stdin and process.stdout
         url = process.stdout.readline().strip()
         assert fast(url, read_rows(shop), batch=100).accepted == 1000
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with urllib.request.urlopen(url, timeout=60) as answer:
             assert json.load(answer) == {"rows": 1000, "distinct": 1000}
         process.stdin.close()
         assert json.loads(process.stdout.read()) == {"requests": 11, "rows": 1000, "distinct": 1000}
@@ -663,7 +663,7 @@ def test_the_echo_server_refuses_what_is_no_row(method: str) -> None:
         for body in (b"{", b"[]" if method == "POST" else b"{}", b'{"x": 1}', b'[{"x": 1}]', b"3"):
             request = urllib.request.Request(echo.url, body, method=method)
             with pytest.raises(urllib.error.HTTPError, match="400"):
-                urllib.request.urlopen(request, timeout=10)
+                urllib.request.urlopen(request, timeout=60)
         assert echo.rows == 0
 
 

@@ -659,7 +659,7 @@ def test_a_replay_puts_every_row_and_stops_when_it_is_told(place: Desk) -> None:
     place.kinesis.create_stream(StreamName="replayed", ShardCount=1)
     rows = list(read_rows(SAMPLE, Selection(first=200)))
     with Replay("replayed", rows, speed=60) as replay:  # nobody watches, so it does not wait
-        wait_for(lambda: replay.done, timeout=30, what="the replay")
+        wait_for(lambda: replay.done, timeout=60, what="the replay")
     assert replay.sent == 200
 
 
@@ -669,14 +669,14 @@ def test_a_replay_that_is_watched_keeps_time(place: Desk, monkeypatch: pytest.Mo
     place.kinesis.create_stream(StreamName="watched", ShardCount=1)
     rows = list(read_rows(SAMPLE, Selection(first=200)))
     with Replay("watched", rows, speed=60) as replay:
-        wait_for(lambda: replay.sent, timeout=30, what="the first rows")
+        wait_for(lambda: replay.sent, timeout=60, what="the first rows")
         assert 0 < replay.sent < 200 and not replay.done, "the next order is hours away"
     assert replay.done
 
 
 def test_a_replay_tells_its_error(place: Desk) -> None:
     with pytest.raises(ClientError, match="ResourceNotFoundException"), Replay("nowhere", [row()], 60) as replay:  # type: ignore[list-item]
-        wait_for(lambda: replay.done, timeout=30, what="the replay to fail")
+        wait_for(lambda: replay.done, timeout=60, what="the replay to fail")
 
 
 def test_what_is_watched_ends(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -145,14 +145,14 @@ def test_rebalance_in_the_middle(place: Desk, stream: str) -> None:
     with place.fleet(stream, "rebalance", delay=delay) as fleet:
         fleet.start("ann")
         producer = Producer(place, stream, rows)
-        wait_for(lambda: shares() == [4], timeout=30, what="one worker to have all shards")
+        wait_for(lambda: shares() == [4], timeout=60, what="one worker to have all shards")
         fleet.start("bob")
-        wait_for(lambda: shares() == [2, 2], timeout=30, what="a second worker to have half")
+        wait_for(lambda: shares() == [2, 2], timeout=60, what="a second worker to have half")
         fleet.start("cem")
-        wait_for(lambda: shares() == [1, 1, 2], timeout=30, what="a third worker to have one")
+        wait_for(lambda: shares() == [1, 1, 2], timeout=60, what="a third worker to have one")
         fleet.stop("ann")
         assert "ann" not in {lease.owner for lease in results.leases().values()}, "what is given back is free at once"
-        wait_for(lambda: shares() == [2, 2], timeout=30, what="the others to have all")
+        wait_for(lambda: shares() == [2, 2], timeout=60, what="the others to have all")
         sent = producer.all()
         place.wait(results, sent, fleet)
     same(results, place.calm(stream, "rebalance-calm", sent, delay=delay))
@@ -164,17 +164,17 @@ def test_a_worker_that_slept_cannot_write(place: Desk, stream: str) -> None:
     results = place.tables("slept")
     with place.fleet(stream, "slept", delay=delay) as fleet:
         fleet.start("ann")
-        wait_for(lambda: [k.owner for k in results.leases().values()] == ["ann"] * 4, timeout=30, what="ann's leases")
+        wait_for(lambda: [k.owner for k in results.leases().values()] == ["ann"] * 4, timeout=60, what="ann's leases")
         producer = Producer(place, stream, rows, 0.01)
-        wait_for(lambda: results.records() > 300, timeout=30, what="ann to be at work")
+        wait_for(lambda: results.records() > 300, timeout=60, what="ann to be at work")
         fleet.signal("ann", signal.SIGSTOP)
         in_flight = producer.sent - results.records()
         fleet.start("bob")
-        wait_for(lambda: {k.owner for k in results.leases().values()} == {"bob"}, timeout=30, what="bob to take over")
+        wait_for(lambda: {k.owner for k in results.leases().values()} == {"bob"}, timeout=60, what="bob to take over")
         fleet.signal("ann", signal.SIGCONT)
         sent = producer.all()
         place.wait(results, sent, fleet)
-        wait_for(lambda: "ann: lost" in fleet.said(), timeout=30, what="ann to notice")
+        wait_for(lambda: "ann: lost" in fleet.said(), timeout=60, what="ann to notice")
     print(f"WORKBOOK_SEED={SEED}: ann slept with {in_flight} records in flight")
     same(results, place.calm(stream, "slept-calm", sent, delay=delay))
 
@@ -199,13 +199,13 @@ def test_no_worker_outlives_who_started_it(place: Desk, how: str) -> None:
     parent = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True)
     assert parent.stdout
     worker = psutil.Process(int(parent.stdout.readline()))
-    wait_for(lambda: [k.owner for k in results.leases().values()] == ["child"], timeout=30, what="the worker to work")
+    wait_for(lambda: [k.owner for k in results.leases().values()] == ["child"], timeout=60, what="the worker to work")
     if how == "killed":
         parent.kill()
     else:  # as Jupyter interrupts a kernel: the signal goes to its process group
         os.killpg(parent.pid, signal.SIGINT)
     parent.wait(30)
-    wait_for(lambda: not worker.is_running(), timeout=20, what="the worker to end")
+    wait_for(lambda: not worker.is_running(), timeout=60, what="the worker to end")
     assert [k.owner for k in results.leases().values()] == [None], "it gave its lease back"
 
 

@@ -199,7 +199,7 @@ def test_the_last_to_hear_of_a_rebalance_does_not_take_its_partition_back(place:
     now.follow(consumer, {partition})
     count(late, 2)
     wait_for(
-        lambda: (late.follow(consumer, set()), owner() == "late")[1], timeout=10, what="a session without other news"
+        lambda: (late.follow(consumer, set()), owner() == "late")[1], timeout=60, what="a session without other news"
     )
 
 

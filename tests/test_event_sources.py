@@ -202,21 +202,21 @@ def test_a_window_gathers() -> None:
 
     async def test() -> None:
         lab = Lab()
-        await lab.map(BatchSize=10, MaximumBatchingWindowInSeconds=1)
+        await lab.map(BatchSize=10, MaximumBatchingWindowInSeconds=2)
         start = time.monotonic()
         for n in range(6):
             lab.put(str(n))
             await asyncio.sleep(0.02)
         assert not lab.events
         await lab.until(lambda: lab.events)
-        assert lab.batches() == [["0", "1", "2", "3", "4", "5"]] and 0.9 < time.monotonic() - start < 5
+        assert lab.batches() == [["0", "1", "2", "3", "4", "5"]] and 1.9 < time.monotonic() - start < 30
         start = time.monotonic()
         lab.put(*map(str, range(25)))
         await lab.until(lambda: len(lab.events) >= 3)
-        assert time.monotonic() - start < 0.9, "full batches do not wait"
+        assert time.monotonic() - start < 1.9, "full batches do not wait"
         assert [len(b) for b in lab.batches()[1:]] == [10, 10]
         await lab.until(lambda: len(lab.events) == 4)
-        assert len(lab.batches()[3]) == 5 and time.monotonic() - start > 0.9
+        assert len(lab.batches()[3]) == 5 and time.monotonic() - start > 1.9
         await lab.sources.close()
 
     run(test())

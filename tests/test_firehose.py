@@ -146,7 +146,7 @@ class Lab:
         return {key: body for key, body in self.objects.items() if key.startswith(under)}
 
     async def until(self, condition: Callable[[], Any], what: str = "the condition") -> Any:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not (value := condition()):
             assert time.monotonic() < deadline, (
                 f"waited in vain for {what}: {list(self.objects)[-5:]}, {self.logs[-3:]}"
@@ -217,7 +217,7 @@ async def test_a_file_is_written_when_its_time_has_come(lab: Lab) -> None:
     await lab.put(b"2")
     assert not lab.files()
     await lab.until(lab.files)
-    assert list(lab.files().values()) == [b"12"] and 0.95 < time.monotonic() - begun < 5
+    assert list(lab.files().values()) == [b"12"] and 0.95 < time.monotonic() - begun < 30
 
 
 @in_process
@@ -463,7 +463,7 @@ async def test_when_its_time_is_over_the_files_are_told_of_under_errors(lab: Lab
     begun = time.monotonic()
     await lab.put(b"1")
     [key] = await lab.until(lambda: list(lab.files("b/errors/manifests/")), "the manifest")
-    assert 0.9 < time.monotonic() - begun < 10 and len(lab.copies) > 3
+    assert 0.9 < time.monotonic() - begun < 30 and len(lab.copies) > 3
     [file] = lab.files()
     assert json.loads(lab.objects[key])["entries"] == [{"url": f"s3://{file}", "mandatory": True}]
     tried = len(lab.copies)

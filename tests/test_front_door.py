@@ -277,7 +277,7 @@ def test_http_1_0_closes() -> None:
 
 
 def test_one_who_stalls_holds_up_nobody_and_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(front_door, "PATIENCE", 0.4)
+    monkeypatch.setattr(front_door, "PATIENCE", 2)
 
     async def run() -> None:
         server, connections = await front_door.listen(say)
@@ -296,8 +296,8 @@ def test_one_who_stalls_holds_up_nobody_and_is_ended(monkeypatch: pytest.MonkeyP
         writer.write(GOOD)
         started = asyncio.get_running_loop().time()
         assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 200")
-        assert asyncio.get_running_loop().time() - started < 0.3
-        for _ in range(300):
+        assert asyncio.get_running_loop().time() - started < 1.5
+        for _ in range(3000):
             if len(connections) == 1:
                 break
             await asyncio.sleep(0.01)

@@ -861,7 +861,7 @@ def test_throttling_through_boto3_and_what_cloudwatch_shows(aws: boto3.Session) 
         )["Datapoints"]
         return float(sum(p[what] for p in points))
 
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while total("WriteProvisionedThroughputExceeded") < failed + 1 and time.monotonic() < deadline:
         time.sleep(0.1)
     assert total("WriteProvisionedThroughputExceeded") == failed + 1

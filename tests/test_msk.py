@@ -50,7 +50,7 @@ def client(lab: server.LabInfo) -> Any:
 def make(client: Any, name: str, **more: Any) -> str:
     """A cluster that is ACTIVE."""
     arn = client.create_cluster_v2(ClusterName=name, Provisioned=PROVISIONED, **more)["ClusterArn"]
-    wait_for(lambda: describe(client, arn)["State"] == "ACTIVE", timeout=20, what="the cluster")
+    wait_for(lambda: describe(client, arn)["State"] == "ACTIVE", timeout=60, what="the cluster")
     return str(arn)
 
 
@@ -68,7 +68,7 @@ def test_a_clusters_life(lab: server.LabInfo, client: Any) -> None:
     arn = made["ClusterArn"]
     assert (made["State"], made["ClusterType"]) == ("CREATING", "PROVISIONED")
     assert arn.startswith("arn:aws:kafka:us-east-1:123456789012:cluster/life/")
-    wait_for(lambda: describe(client, arn)["State"] == "ACTIVE", timeout=20, what="the cluster")
+    wait_for(lambda: describe(client, arn)["State"] == "ACTIVE", timeout=60, what="the cluster")
     shown = describe(client, arn)
     assert shown["Tags"] == {"workbook": "test"} and shown["ClusterName"] == "life"
     assert shown["Provisioned"]["CurrentBrokerSoftwareInfo"] == {"KafkaVersion": "3.9.x"}
@@ -184,7 +184,7 @@ def test_no_broker_outlives_its_lab(tmp_path: Path, how: signal.Signals) -> None
     make(session(info).client("kafka", endpoint_url=info.endpoint), "w")
     (broker,) = brokers(info.pid)
     os.kill(info.pid, how)
-    gone, alive = psutil.wait_procs([broker], timeout=10)
+    gone, alive = psutil.wait_procs([broker], timeout=60)
     assert not alive, "the broker lives on without its lab"
     server.stop(folder)
 

@@ -73,7 +73,7 @@ def test_a_trigger_that_was_not_changed_so_gets_its_hint(lab: Lab) -> None:
     assert said("09-2", "done").startswith("Right")
     functions.update_event_source_mapping(UUID=outputs["to_s3"], Enabled=False)
     state = partial(functions.get_event_source_mapping, UUID=outputs["to_s3"])
-    wait_for(lambda: state()["State"] == "Disabled", timeout=30, what="the trigger to be disabled")
+    wait_for(lambda: state()["State"] == "Disabled", timeout=60, what="the trigger to be disabled")
     assert "it is disabled" in said("09-2", "done")
     wanted = {"EventSourceArn": outputs["cluster"], "Topics": ["other"], "StartingPosition": "TRIM_HORIZON"}
     second = functions.create_event_source_mapping(FunctionName="kafka-to-s3", Enabled=False, **wanted)["UUID"]

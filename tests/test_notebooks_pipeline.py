@@ -250,4 +250,4 @@ def test_a_second_run_works_and_the_clean_up_leaves_nothing(lab: Lab) -> None:
     assert "raw-storage" not in str(inventory())
     execute("02", cleanup=True)
     assert {kind: names for kind, names in inventory().items() if names} == {}
-    wait_for(lambda: not boto3.client("logs").describe_log_groups()["logGroups"], timeout=10, what="no log group")
+    wait_for(lambda: not boto3.client("logs").describe_log_groups()["logGroups"], timeout=60, what="no log group")

@@ -98,7 +98,7 @@ def as_role(lab: server.LabInfo) -> Iterator[Callable[..., dict[str, str]]]:
 
 
 def fetch(lab: server.LabInfo, path: str = "/", method: str = "GET", **headers: str) -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", lab.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", lab.port, timeout=60)
     connection.putrequest(method, path, skip_host="Host" in headers)
     for name, value in headers.items():
         connection.putheader(name, value)
@@ -120,7 +120,7 @@ def test_a_host_name_that_is_not_the_labs_is_refused(lab: server.LabInfo) -> Non
         f"GET http://evil.example/_aws/health HTTP/1.1\r\nHost: 127.0.0.1:{lab.port}\r\n\r\n",
         "GET /_aws/health HTTP/1.0\r\n\r\n",
     ):
-        with socket.create_connection(("127.0.0.1", lab.port), timeout=10) as raw:
+        with socket.create_connection(("127.0.0.1", lab.port), timeout=60) as raw:
             raw.sendall(request.encode())
             assert raw.recv(100).split()[1] in (b"400", b"421")
 

@@ -564,7 +564,7 @@ def test_a_killed_cancellation_of_a_large_invoice_goes_on_where_it_stopped(shop:
         thread.start()
         mark = {"InvoiceNo": f"C{number}", "RowId": "#invoice"}
         there = partial(shop.invoices.get_item, Key=mark)
-        wait_for(lambda there=there, t=thread: "Item" in there() or not t.is_alive(), timeout=30, what="its first part")
+        wait_for(lambda there=there, t=thread: "Item" in there() or not t.is_alive(), timeout=60, what="its first part")
         shop.kill_workers("shop-write")
         thread.join()
         lines = int(shop.invoices.get_item(Key=mark, ConsistentRead=True)["Item"]["Lines"])

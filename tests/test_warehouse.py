@@ -453,7 +453,7 @@ def test_the_engine_ends_with_its_lab(tmp_path: Path) -> None:
         engine, info = made.engine(), server.find(tmp_path / "lab")
         assert engine is not None and info is not None
         psutil.Process(info.pid).kill()
-        engine.wait(30)
+        engine.wait(60)
         assert not engine.is_running()
 
 
@@ -468,7 +468,7 @@ def killed(w: Warehouse, sql: str, after: float) -> bool:
     engine = w.engine()
     assert engine is not None
     engine.kill()
-    engine.wait(10)  # a kill that came too late must not hit the question that follows
+    engine.wait(60)  # a kill that came too late must not hit the question that follows
     status = w.wait(statement)["Status"]
     print(f"killed {after:.3f} s after {sql[:5]} began: {status}")
     return status == "FAILED"

@@ -444,7 +444,7 @@ def test_what_time_it_is_in_a_transaction(w: Warehouse) -> None:
         return w.result(statement)[0]
 
     (began,) = ask("SELECT SYSDATE")
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while ask("SELECT GETDATE() > SYSDATE") != (True,):
         assert time.monotonic() < deadline
     assert ask("SELECT SYSDATE, CURRENT_DATE = SYSDATE::DATE") == (began, True)

@@ -72,7 +72,7 @@ Answer = tuple[int, dict[str, str], bytes]
 
 
 def fetch(lab: server.LabInfo, bucket: str, path: str = "/", method: str = "GET", **headers: str) -> Answer:
-    connection = http.client.HTTPConnection("127.0.0.1", lab.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", lab.port, timeout=60)
     host = {"Host": f"{bucket}.localhost:{lab.port}"}
     connection.request(method, path, headers=host | {k.replace("_", "-"): v for k, v in headers.items()})
     answer = connection.getresponse()
@@ -206,7 +206,7 @@ def test_nothing_else_is_served_under_a_buckets_name(lab: server.LabInfo, site: 
         "evil.example",
         f"{site}.localhost",
     ):
-        connection = http.client.HTTPConnection("127.0.0.1", lab.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", lab.port, timeout=60)
         connection.request("GET", "/", headers={"Host": host})
         assert connection.getresponse().status == 421, host
         connection.close()

@@ -53,7 +53,7 @@ def zipped(module: str) -> bytes:
     return buffer.getvalue()
 
 
-def until(condition: Callable[[], Any], what: str, timeout: float = 30.0) -> Any:
+def until(condition: Callable[[], Any], what: str, timeout: float = 60.0) -> Any:
     """Polls until the condition holds and returns its value."""
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
