@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 
 from helpers import client
 from helpers.client import InputError, Report, SendError, send
-from helpers.echo import EchoServer
+from helpers.echo import Answer, EchoServer
 from helpers.rows import COLUMNS, Selection, read_rows, revenue, to_json
 
 ROOT = Path(__file__).parent.parent
@@ -536,20 +536,25 @@ def test_a_killed_client_goes_on(
     bad = names([5, 777])
     with EchoServer(reject=lambda row: row["RowId"] in bad) as echo:
         for at in (150, 400):
+
+            def pausing(number: int, rows: list[dict[str, Any]], at: int = at) -> Answer:
+                if echo.rows < at:
+                    return None
+                echo.pause()
+                return None if taken else 503
+
+            echo._script = pausing
             process = command(path, echo.url, *arguments[1:])
-            echo.wait(lambda server, at=at: server.rows >= at)  # type: ignore[misc]
-            if not taken:
-                echo._script = lambda number, rows: 503  # what comes from now on is not taken
-            echo.pause()
-            echo.wait(lambda server: server.in_flight > 0)
+            echo.wait(lambda server: server._paused and server.in_flight > 0)
             in_flight, before = echo.in_flight, echo.rows
             process.send_signal(signal.SIGKILL)
             process.wait()
+            echo._script = lambda number, rows: None if taken else 503
             echo.resume()
             echo.wait(lambda server: server.in_flight == 0)
-            echo._script = None
             print(f"killed at {before} rows with {in_flight} requests in flight")
             assert 0 < in_flight <= connections
+        echo._script = None
         process = command(path, echo.url, *arguments[1:])
         output, errors = process.communicate(timeout=60)
         assert process.returncode == 0, errors

@@ -924,7 +924,7 @@ def test_workers_that_only_wait_leave_room_for_more(tmp_path: Path) -> None:
     run(tmp_path, work, max_workers=1)
 
 
-def test_workers_that_work_leave_no_room(tmp_path: Path) -> None:
+def test_workers_that_work_leave_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code = package(
         spin="import time\ndef handler(event, context):\n"
         "    while time.process_time() < 1.5:\n        pass\n    return 'done'\n"
@@ -932,6 +932,13 @@ def test_workers_that_work_leave_no_room(tmp_path: Path) -> None:
 
     async def work(lab: Lab) -> None:
         lab.stall_seconds, most = 0.3, 0
+        used, measured = list[float](), lab._processor_time
+
+        def processor_time() -> float:
+            used.append(measured())
+            return time.monotonic()  # they work all the time, however little of it a busy machine gives them
+
+        monkeypatch.setattr(lab, "_processor_time", processor_time)
         calls = [
             asyncio.create_task(lab.invoke(function("spin.handler", name=name, code=code), b"{}")) for name in "ab"
         ]
@@ -939,12 +946,14 @@ def test_workers_that_work_leave_no_room(tmp_path: Path) -> None:
             most = max(most, sum(map(len, lab.workers().values())))
             await asyncio.sleep(0.02)
         assert [(await call).payload for call in calls] == [b'"done"'] * 2 and most == 1
+        assert max(used) > 0.2, "what they have used is read from the system"
 
     run(tmp_path, work, max_workers=1)
 
 
-def test_workers_that_wait_for_a_busy_lab_leave_no_room(tmp_path: Path) -> None:
+def test_workers_that_wait_for_a_busy_lab_leave_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """More of them would only take memory: the lab answers as fast as it can."""
+    monkeypatch.setattr(time, "process_time", time.monotonic)  # a lab that never rests, however busy the machine is
     code = package(nap="import time\ndef handler(event, context):\n    time.sleep(1.5)\n    return 'done'\n")
 
     async def work(lab: Lab) -> None:
@@ -952,10 +961,7 @@ def test_workers_that_wait_for_a_busy_lab_leave_no_room(tmp_path: Path) -> None:
         calls = [asyncio.create_task(lab.invoke(function("nap.handler", name=name, code=code), b"{}")) for name in "ab"]
         while not all(call.done() for call in calls):
             most = max(most, sum(map(len, lab.workers().values())))
-            until = time.monotonic() + 0.02
-            while time.monotonic() < until:  # what the lab would have to do
-                pass
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.02)
         assert [(await call).payload for call in calls] == [b'"done"'] * 2 and most == 1
 
     run(tmp_path, work, max_workers=1)
