@@ -2974,3 +2974,116 @@ def test_an_update_is_of_the_item_as_it_was(do: Do, expression: str, after: list
     update = {"TableName": "t", "Key": {"a": {"S": "k"}}, "UpdateExpression": expression, **more}
     got = do("dynamodb", "UpdateItem", **update, ReturnValues="ALL_NEW")["Attributes"]
     assert [member["S"] for member in got["l"]["L"]] == after
+
+
+def test_s3_refuses_what_it_did_on_aws(do: Do) -> None:
+    """localstack/localstack tests/aws/services/s3/test_s3_api.snapshot.json, recorded on AWS.
+
+    Of lists test_s3_list_operations.snapshot.json beside it, of copies test_s3_preconditions.py.
+    """
+    for bucket in ("bkt", "kept"):
+        do("s3", "CreateBucket", Bucket=bucket)
+    do("s3", "PutBucketVersioning", Bucket="kept", VersioningConfiguration={"Status": "Enabled"})
+    key: dict[str, Any] = {"Bucket": "bkt", "Key": "k"}
+    etag = do("s3", "PutObject", **key, Body=b"body")["ETag"]
+    first = do("s3", "PutObject", Bucket="kept", Key="k", Body=b"body")["VersionId"]
+    marker = do("s3", "DeleteObject", Bucket="kept", Key="k")["VersionId"]
+    fake, source, upload = "HPniJFCxqTsMuIH9KX8K8wEjNUgmABCD", {"CopySource": "bkt/k"}, {"Bucket": "bkt", "Key": "up"}
+    upload["UploadId"] = do("s3", "CreateMultipartUpload", **upload)["UploadId"]
+    part = {"ETag": do("s3", "UploadPart", **upload, PartNumber=1, Body=b"part")["ETag"], "PartNumber": 1}
+    whole: dict[str, Any] = {**upload, "MultipartUpload": {"Parts": [part]}}
+    turned = {**upload, "MultipartUpload": {"Parts": [{**part, "PartNumber": 2}, part]}}
+    later = datetime.now(UTC) + timedelta(days=1)
+    for operation, parameters, code in (
+        ("PutObject", {**key, "IfMatch": "*"}, "NotImplemented"),
+        ("PutObject", {**key, "IfMatch": etag, "IfNoneMatch": "*"}, "NotImplemented"),
+        ("DeleteObject", {**key, "VersionId": fake}, "InvalidArgument"),
+        ("GetObject", {**key, "VersionId": fake}, "InvalidArgument"),
+        ("DeleteObject", {"Bucket": "kept", "Key": "k", "VersionId": first[:-4] + "ABCD"}, "InvalidArgument"),
+        ("GetObject", {"Bucket": "kept", "Key": "k", "VersionId": marker}, "MethodNotAllowed"),
+        ("PutBucketVersioning", {"Bucket": "bkt", "VersioningConfiguration": {"Status": "enabled"}}, "MalformedXML"),
+        (
+            "PutBucketVersioning",
+            {"Bucket": "bkt", "VersioningConfiguration": {}},
+            "IllegalVersioningConfigurationExcep",
+        ),
+        ("PutBucketVersioning", {"Bucket": "kept", "VersioningConfiguration": {"Status": "Suspended"}}, "NotImpl"),
+        ("UploadPart", {**upload, "Key": "k", "PartNumber": 1}, "NoSuchUpload"),
+        ("CompleteMultipartUpload", {**whole, "UploadId": "ended"}, "NoSuchUpload"),
+        ("CompleteMultipartUpload", turned, "InvalidPartOrder"),
+        ("CompleteMultipartUpload", {**whole, "IfMatch": etag}, "NoSuchKey"),
+        ("CopyObject", {**key, **source, "IfNoneMatch": "*"}, "PreconditionFailed"),
+        ("CopyObject", {**key, **source, "IfMatch": "other"}, "PreconditionFailed"),
+        ("CopyObject", {**key, **source, "MetadataDirective": "fake"}, "InvalidArgument"),
+        ("ListObjectVersions", {"Bucket": "kept", "VersionIdMarker": marker}, "InvalidArgument"),
+        ("ListObjectsV2", {"Bucket": "bkt", "ContinuationToken": "other"}, "InvalidArgument"),
+        ("PutObjectTagging", {**key, "Tagging": {"TagSet": [{"Key": "a", "Value": v} for v in "12"]}}, "InvalidTag"),
+    ):
+        with pytest.raises(AwsError) as caught:
+            do("s3", operation, **parameters)
+        assert caught.value.code.startswith(code), (operation, parameters)
+    assert do("s3", "GetObject", **key, VersionId="null", Range="lines=0-1")["Body"] == b"body"
+    do("s3", "CopyObject", Bucket="bkt", Key="copy", **source, CopySourceIfModifiedSince=later)
+    do("s3", "CompleteMultipartUpload", **whole, IfNoneMatch="*")
+    do("s3", "CompleteMultipartUpload", **whole, IfNoneMatch="*")  # the same again is no matter
+
+
+def test_a_version_that_is_not_there_is_not_deleted(do: Do) -> None:
+    """localstack/localstack tests/aws/services/s3/test_s3_api.snapshot.json (test_delete_objects…), recorded on AWS"""
+    for bucket in ("bkt", "kept"):
+        do("s3", "CreateBucket", Bucket=bucket)
+        do("s3", "PutObject", Bucket=bucket, Key="k", Body=b"body")
+    fake = "HPniJFCxqTsMuIH9KX8K8wEjNUgmABCD"
+    got = do("s3", "DeleteObjects", Bucket="bkt", Delete={"Objects": [{"Key": "k", "VersionId": fake}]})
+    text = "The specified version does not exist."
+    assert got["Errors"] == [{"Code": "NoSuchVersion", "Key": "k", "Message": text, "VersionId": fake}]
+    assert do("s3", "GetObject", Bucket="bkt", Key="k")["Body"] == b"body"
+    do("s3", "PutBucketVersioning", Bucket="kept", VersioningConfiguration={"Status": "Enabled"})
+    got = do("s3", "DeleteObjects", Bucket="kept", Delete={"Objects": [{"Key": "never was"}]})["Deleted"][0]
+    assert got["DeleteMarker"] is True
+    marker = got["DeleteMarkerVersionId"]
+    gone = {"Key": "never was", "VersionId": marker}
+    got = do("s3", "DeleteObjects", Bucket="kept", Delete={"Objects": [gone]})["Deleted"]
+    assert got == [{**gone, "DeleteMarker": True, "DeleteMarkerVersionId": marker}]
+    marker = do("s3", "DeleteObject", Bucket="kept", Key="k")["VersionId"]
+    assert do("s3", "DeleteObject", Bucket="kept", Key="k", VersionId=marker)["DeleteMarker"] is True
+    assert do("s3", "GetObject", Bucket="kept", Key="k")["Body"] == b"body"
+
+
+def test_every_listing_pages_through_all_of_it(do: Do) -> None:
+    """localstack/localstack tests/aws/services/s3/test_s3_list_operations.snapshot.json, recorded on AWS"""
+    for bucket in ("bkt-b", "bkt-a"):
+        do("s3", "CreateBucket", Bucket=bucket)
+    page = do("s3", "ListBuckets", MaxBuckets=1)
+    rest = do("s3", "ListBuckets", ContinuationToken=page["ContinuationToken"])
+    assert [b["Name"] for b in page["Buckets"] + rest["Buckets"]] == ["bkt-a", "bkt-b"]
+    do("s3", "PutBucketVersioning", Bucket="bkt-a", VersioningConfiguration={"Status": "Enabled"})
+    for key in ("folder/a b/1", "folder/a b/2", "folder/file1", "folder/file2"):
+        do("s3", "PutObject", Bucket="bkt-a", Key=key, Body=b"")
+    asked: dict[str, Any] = {"Bucket": "bkt-a", "Prefix": "folder/", "Delimiter": "/", "MaxKeys": 1}
+    for operation, sent, told, members in (
+        ("ListObjects", "Marker", "NextMarker", "Contents"),
+        ("ListObjectVersions", "KeyMarker", "NextKeyMarker", "Versions"),
+    ):
+        found, got = list[str](), do("s3", operation, **asked)
+        for _ in range(3):
+            found += [e["Prefix"] for e in got.get("CommonPrefixes", ())] + [e["Key"] for e in got.get(members, ())]
+            if got["IsTruncated"]:
+                got = do("s3", operation, **asked, **{sent: got[told]})
+        assert found == ["folder/a b/", "folder/file1", "folder/file2"], operation
+        assert not got["IsTruncated"] and told not in got
+    assert "NextMarker" not in do("s3", "ListObjects", Bucket="bkt-a", MaxKeys=1)
+    for key in ("folder/file1", "folder/file1", "folder/file2"):
+        do("s3", "PutObject", Bucket="bkt-a", Key=key, Body=b"")
+    got = do("s3", "ListObjectVersions", Bucket="bkt-a", KeyMarker="folder/file1")["Versions"]
+    assert [(v["Key"], v["IsLatest"]) for v in got] == [("folder/file2", True), ("folder/file2", False)]
+
+
+def test_a_new_bucket_is_as_s3_makes_them(do: Do) -> None:
+    """localstack/localstack tests/aws/services/s3/test_s3_api.snapshot.json (test_s3_default_bucket_encryption)"""
+    do("s3", "CreateBucket", Bucket="bkt")
+    rules = do("s3", "GetBucketEncryption", Bucket="bkt")["ServerSideEncryptionConfiguration"]["Rules"]
+    assert rules == [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}, "BucketKeyEnabled": False}]
+    controls = do("s3", "GetBucketOwnershipControls", Bucket="bkt")["OwnershipControls"]
+    assert controls == {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
+    assert do("s3", "PutObject", Bucket="bkt", Key="k", Body=b"")["ServerSideEncryption"] == "AES256"

@@ -1,4 +1,5 @@
-"""Where moto's S3 keeps the bytes of objects: small ones in memory, others on disk, as a cloud's memory is a laptop's.
+"""Where moto's S3 keeps the bytes of objects: small ones in memory, others on disk, as a cloud's memory is a laptop's;
+and how it lists and deletes them.
 
 moto gives each object a file of its own from 16 MB on, which stays open; a raw storage has thousands of smaller ones.
 Here all share one file that has no name, so that nothing is left of it when the lab's process is gone, however it went.
@@ -7,11 +8,18 @@ Here all share one file that has no name, so that nothing is left of it when the
 from __future__ import annotations
 
 import os
+import re
 import tempfile
+import urllib.parse
 from collections import defaultdict
 from pathlib import Path
 from types import SimpleNamespace
-from typing import IO
+from typing import IO, Any
+from xml.etree import ElementTree
+from xml.sax.saxutils import escape
+
+from ..types import AwsError
+from . import stores
 
 _SMALL = 16 * 1024  # bytes of an object that stays in memory
 
@@ -115,7 +123,126 @@ class Body:
 
 
 def install() -> None:
-    """Puts this in the place of moto's own files."""
+    """Puts this in the place of moto's own files, and lists and deletes as S3 does."""
     import moto.s3.models as models
+    from moto.core.responses import ActionResult
+    from moto.s3.responses import S3Response
 
     setattr(models, "tempfile", SimpleNamespace(SpooledTemporaryFile=Body))  # noqa: B010
+    backend = models.S3Backend
+    listed_versions, marked, removed = backend.list_object_versions, backend._set_delete_marker, backend.delete_object
+    deleted = S3Response._bucket_response_delete_keys
+    plain = {name: getattr(S3Response, name) for name in ("all_buckets", "list_objects_v2")}
+
+    def told(self: Any, name: str) -> dict[str, Any]:
+        """What an answer of moto's consists of, before it is written as XML."""
+        self.serialized = lambda answer: answer.result
+        try:
+            result: dict[str, Any] = plain[name](self)
+        finally:
+            del self.serialized
+        return result
+
+    def all_buckets(self: Any) -> Any:
+        """https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListBuckets.html: by name, in pages of MaxBuckets"""
+        most = int(self.querystring.pop("max-buckets", ["10000"])[0])
+        after = self.querystring.get("continuation-token", [""])[0]
+        result = told(self, "all_buckets")
+        found = sorted((b for b in result["Buckets"] if b["Name"] > after), key=lambda b: str(b["Name"]))
+        result["Buckets"] = found[:most]
+        if len(found) > most:
+            result["ContinuationToken"] = found[most - 1]["Name"]
+        return self.serialized(ActionResult(result))
+
+    def list_objects_v2(self: Any) -> Any:
+        token = self.querystring.get("continuation-token", [None])[0]
+        if token and token not in self.backend._pagination_tokens:
+            text = "The continuation token provided is incorrect"
+            raise AwsError("InvalidArgument", text, ArgumentName="continuation-token")
+        result = told(self, "list_objects_v2")
+        return self.serialized(ActionResult(result | ({"ContinuationToken": token} if token else {})))
+
+    def list_objects(self: Any) -> Any:
+        """The older listing is the newer one, with a key for its token; in moto a page had all common prefixes.
+
+        https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjects.html (NextMarker: only with a delimiter)
+        """
+        marker = self.querystring.get("marker", [""])[0]
+        self.querystring |= {"start-after": [marker], "fetch-owner": ["true"]}
+        result = told(self, "list_objects_v2")
+        token = result.pop("NextContinuationToken", None)
+        if token and result.get("Delimiter"):
+            last = self.backend._pagination_tokens[token]
+            result["NextMarker"] = urllib.parse.quote(last) if result.get("EncodingType") == "url" else last
+        self.data["Action"] = "ListObjects"
+        return self.serialized(ActionResult(result | {"Marker": marker}))
+
+    def list_object_versions(self: Any, bucket_name: str, **asked: Any) -> Any:
+        """After a key marker come the keys that follow it; in moto the rest of its own versions, too.
+
+        https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectVersions.html
+        """
+        if (marker := asked["key_marker"]) and not asked["version_id_marker"]:
+            whole = asked["delimiter"] and marker.endswith(asked["delimiter"])  # a common prefix that was listed
+            before = [k for k in self.get_bucket(bucket_name).keys if k <= marker or (whole and k.startswith(marker))]
+            last = max(before, default=None)
+            versions = self.get_bucket(bucket_name).keys.getlist(last, [])
+            oldest = min(versions, key=lambda v: v.last_modified, default=None)
+            asked |= {"key_marker": last, "version_id_marker": oldest.version_id if oldest else None}
+        return listed_versions(self, bucket_name, **asked)
+
+    def set_delete_marker(self: Any, bucket_name: str, key_name: str) -> Any:
+        """Of a key that never was, too."""
+        keys = self.get_bucket(bucket_name).keys
+        if key_name in keys:
+            return marked(self, bucket_name, key_name)
+        of: Any = SimpleNamespace(name=key_name)
+        keys[key_name] = marker = models.FakeDeleteMarker(key=of)
+        return marker
+
+    def delete_object(self: Any, bucket_name: str, key_name: str, version_id: str | None = None, **rest: Any) -> Any:
+        marker = version_id and stores.is_marker(bucket_name, key_name, version_id)
+        done, told_of = removed(self, bucket_name, key_name, version_id=version_id, **rest)
+        return done, told_of | ({"delete-marker": "true"} if marker else {})
+
+    def delete_keys(self: Any, *args: Any, **kwargs: Any) -> Any:
+        """https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html: quiet, it tells of errors only.
+
+        A version that is not there is an error of its own; moto would delete the object that is. What is said of
+        versions and markers: localstack/localstack tests/aws/services/s3/test_s3_api.snapshot.json, recorded on AWS.
+        """
+        root = ElementTree.fromstring(self.body)
+        space = root.tag.partition("}")[0] + "}" if "}" in root.tag else ""
+        markers, missing = set[str](), ""
+        for entry in root.findall(f"{space}Object"):
+            key, version = entry.findtext(f"{space}Key") or "", entry.findtext(f"{space}VersionId")
+            if not version:
+                continue
+            if (marker := stores.is_marker(self.bucket_name, key, version)) is None:
+                missing += "<Error><Code>NoSuchVersion</Code><Message>The specified version does not exist.</Message>"
+                missing += f"<Key>{escape(key)}</Key><VersionId>{escape(version)}</VersionId></Error>"
+                root.remove(entry)
+            elif marker:
+                markers.add(version)
+        body: Any = "<DeleteResult></DeleteResult>"
+        status, headers = 200, {"content-type": "application/xml"}
+        quiet = re.search(rb"<Quiet>\s*true", self.body)
+        if root.find(f"{space}Object") is not None or not missing:
+            self.body = ElementTree.tostring(root) if missing else self.body
+            status, headers, body = deleted(self, *args, **kwargs)
+        text = body if isinstance(body, str) else body.decode()
+        for version in markers:
+            of = f"<VersionId>{version}</VersionId>"
+            text = text.replace(
+                of, f"{of}<DeleteMarker>true</DeleteMarker>{of.replace('VersionId', 'DeleteMarkerVersionId')}"
+            )
+        if quiet:
+            text = re.sub("<Deleted>.*?</Deleted>", "", text, flags=re.DOTALL)
+        return status, headers, text.replace("</DeleteResult>", f"{missing}</DeleteResult>")
+
+    for function in (all_buckets, list_objects, list_objects_v2):
+        setattr(S3Response, function.__name__, function)
+    setattr(S3Response, "_bucket_response_delete_keys", delete_keys)  # noqa: B010
+    setattr(backend, "_set_delete_marker", set_delete_marker)  # noqa: B010
+    setattr(backend, "list_object_versions", list_object_versions)  # noqa: B010
+    setattr(backend, "delete_object", delete_object)  # noqa: B010

@@ -93,12 +93,9 @@ _SUMS: dict[str, Callable[[bytes], bytes]] = {
 def _put(parameters: dict[str, Any], call: Call, request: Request) -> None:
     """https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html
 
-    Also for the parts of an upload. What an If-None-Match is refused with, that is not "*", localstack/localstack's
-    tests have from S3.
+    Also for the parts of an upload.
     """
-    if request.headers.get("if-none-match", "*") != "*":
-        text = "A header you provided implies functionality that is not implemented"
-        raise AwsError("NotImplemented", text, 501, Header="If-None-Match")
+    _conditions(request)
     metadata = {k.removeprefix("x-amz-meta-"): v for k, v in request.headers.items() if k.startswith("x-amz-meta-")}
     size = sum(len(f"{name}{value}".encode()) for name, value in metadata.items())
     if size > 2048:
@@ -116,15 +113,96 @@ def _put(parameters: dict[str, Any], call: Call, request: Request) -> None:
         request.headers.setdefault("x-amz-sdk-checksum-algorithm", name.upper())  # by which moto finds it
 
 
+def _conditions(request: Request) -> None:
+    """Which conditions a write may have: localstack/localstack tests/aws/services/s3/test_s3_api.snapshot.json."""
+    match, none_match = (request.headers.get(name) for name in ("if-match", "if-none-match"))
+    wrong = "If-Match,If-None-Match" if None not in (match, none_match) else ""
+    wrong = wrong or ("If-Match" if match == "*" else "") or ("If-None-Match" if none_match not in (None, "*") else "")
+    if wrong:
+        text = "A header you provided implies functionality that is not implemented"
+        raise AwsError("NotImplemented", text, 501, Header=wrong)
+
+
+def _written_if(call: Call, request: Request) -> None:
+    """The conditions of CopyObject and CompleteMultipartUpload on what is in their place, which moto does not read."""
+    _conditions(request)
+    match, found = request.headers.get("if-match"), stores.found(call.uri["Bucket"], call.uri["Key"], None)
+    failed = "If-None-Match" if found and "if-none-match" in request.headers else None
+    if match is not None:
+        if not found:
+            raise AwsError("NoSuchKey", "The specified key does not exist.", 404, Key=call.uri["Key"])
+        failed = "If-Match" if match.strip('"') != found[0] else None
+    if failed:
+        text = "At least one of the pre-conditions you specified did not hold"
+        raise AwsError("PreconditionFailed", text, 412, Condition=failed)
+
+
+def _version(parameters: dict[str, Any], call: Call, request: Request) -> None:
+    """A version that no object can have; moto deletes, or gives, another one instead.
+
+    localstack/localstack tests/aws/services/s3/test_s3_api.snapshot.json: recorded on AWS
+    """
+    version, bucket = dict(urllib.parse.parse_qsl(request.query)).get("versionId"), call.uri["Bucket"]
+    versioning = stores.versioning(bucket)
+    if version is None or versioning is None:
+        return
+    if version == "null" and not versioning:
+        request.query = re.sub(r"(?<![^&])versionId=null&?", "", request.query)
+    elif not versioning or not (version == "null" or _VERSION.fullmatch(version)):
+        text = "Invalid version id specified"
+        raise AwsError("InvalidArgument", text, ArgumentName="versionId", ArgumentValue=version)
+    elif call.operation == "GetObject" and stores.is_marker(bucket, call.uri["Key"], version):
+        text = "The specified method is not allowed against this resource."
+        raise AwsError("MethodNotAllowed", text, 405, Method="GET", ResourceType="DeleteMarker")
+
+
+_VERSION = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")  # as moto makes them
+
+
+def _versioning(parameters: dict[str, Any], call: Call, request: Request) -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketVersioning.html; moto takes any word for a status.
+
+    Suspended, moto would drop all of an object's versions with its next deletion. The words are those that
+    localstack/localstack tests/aws/services/s3/test_s3_api.snapshot.json recorded.
+    """
+    root = ElementTree.fromstring(request.body)
+    status = next((e.text for e in root.iter() if e.tag.endswith("Status")), None)
+    if status is None:
+        raise AwsError("IllegalVersioningConfigurationException", "The Versioning element must be specified")
+    if status not in ("Enabled", "Suspended"):
+        text = "The XML you provided was not well-formed or did not validate against our published schema"
+        raise AwsError("MalformedXML", text)
+    if status == "Suspended" and stores.versioning(call.uri["Bucket"]) == "Enabled":
+        raise AwsError("NotImplemented", "The local AWS does not suspend versioning once it is enabled.", 501)
+
+
+def _completed(parameters: dict[str, Any], call: Call, request: Request) -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html"""
+    upload = dict(urllib.parse.parse_qsl(request.query))["uploadId"]
+    if stores.made_by(call.uri["Bucket"], call.uri["Key"], upload):
+        return
+    _uploading(call, upload)
+    tags = ElementTree.fromstring(request.body).iter() if request.body else ()
+    numbers = [int(e.text or "") for e in tags if e.tag.endswith("PartNumber")]
+    if numbers != sorted(set(numbers)):
+        text = "The list of parts was not in ascending order. Parts must be ordered by part number."
+        raise AwsError("InvalidPartOrder", text)
+    _written_if(call, request)
+
+
+def _uploading(call: Call, upload: str) -> None:
+    if not stores.has_upload(call.uri["Bucket"], upload, call.uri["Key"]):
+        text = "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted "
+        raise AwsError("NoSuchUpload", text + "or completed.", 404, UploadId=upload)
+
+
 def _part(parameters: dict[str, Any], call: Call, request: Request) -> None:
     """https://docs.aws.amazon.com/AmazonS3/latest/API/API_UploadPart.html"""
     asked = dict(urllib.parse.parse_qsl(request.query))
     if not 1 <= int(asked["partNumber"]) <= 10_000:
         text = "Part number must be an integer between 1 and 10000, inclusive"
         raise AwsError("InvalidArgument", text, ArgumentName="partNumber", ArgumentValue=asked["partNumber"])
-    if not stores.has_upload(call.uri["Bucket"], asked["uploadId"]):
-        text = "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted "
-        raise AwsError("NoSuchUpload", text + "or completed.", 404, UploadId=asked["uploadId"])
+    _uploading(call, asked["uploadId"])
     if call.operation == "UploadPart":
         _put(parameters, call, request)
     else:
@@ -132,7 +210,17 @@ def _part(parameters: dict[str, Any], call: Call, request: Request) -> None:
 
 
 def _copy(parameters: dict[str, Any], call: Call, request: Request) -> None:
-    """https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html: x-amz-copy-source-if-…"""
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html: x-amz-copy-source-if-…
+
+    A moment in the future is no condition (localstack/localstack tests/aws/services/s3/test_s3_preconditions.py).
+    """
+    for kind in ("metadata", "tagging"):
+        directive = request.headers.get(f"x-amz-{kind}-directive", "COPY")
+        if directive not in ("COPY", "REPLACE"):
+            name = f"x-amz-{kind}-directive"
+            raise AwsError("InvalidArgument", f"Unknown {kind} directive.", ArgumentName=name, ArgumentValue=directive)
+    if call.operation == "CopyObject":
+        _written_if(call, request)
     source, _, version = request.headers["x-amz-copy-source"].partition("?versionId=")
     bucket, _, key = urllib.parse.unquote(source).lstrip("/").partition("/")
     if (found := stores.found(bucket, key, version or None)) is None:
@@ -150,7 +238,8 @@ def _copy(parameters: dict[str, Any], call: Call, request: Request) -> None:
     if asked["if-none-match"] is not None:
         failed = "If-None-Match" if none_match & {etag, "*"} else failed
     elif (since := asked["if-modified-since"]) is not None:
-        failed = failed if modified > parsedate_to_datetime(since).timestamp() else "If-Modified-Since"
+        changed = not modified <= parsedate_to_datetime(since).timestamp() <= time.time()
+        failed = failed if changed else "If-Modified-Since"
     if failed:
         text = "At least one of the pre-conditions you specified did not hold"
         raise AwsError("PreconditionFailed", text, 412, Condition=f"x-amz-copy-source-{failed}")
@@ -164,14 +253,24 @@ _CONDITIONS = ("if-match", "if-none-match", "if-modified-since", "if-unmodified-
 
 
 def _get(parameters: dict[str, Any], call: Call, request: Request) -> None:
-    """https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html: moto would give all parts for each."""
-    if "partNumber=" in request.query:
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html: moto would give all parts for each.
+
+    A range in other units than bytes is none: https://www.rfc-editor.org/rfc/rfc9110#name-range
+    """
+    if call.operation == "GetObject" and "partNumber=" in request.query:
         raise AwsError("NotImplemented", "The local AWS gives objects whole, or a Range of them, and not a part.", 501)
+    if not request.headers.get("range", "bytes=").startswith("bytes="):
+        del request.headers["range"]
+    _version(parameters, call, request)
 
 
 def _listing(parameters: dict[str, Any], call: Call, request: Request) -> None:
     """https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html: never more than 1,000 keys"""
-    asked = dict(urllib.parse.parse_qsl(request.query)).get("max-keys", "1000")
+    given = dict(urllib.parse.parse_qsl(request.query))
+    if "version-id-marker" in given and "key-marker" not in given:
+        name, text = "version-id-marker", "A version-id marker cannot be specified without a key marker."
+        raise AwsError("InvalidArgument", text, ArgumentName=name, ArgumentValue=given[name])
+    asked = given.get("max-keys", "1000")
     if not asked.isdigit():
         text = "Argument maxKeys must be an integer between 0 and 2147483647"
         raise AwsError("InvalidArgument", text, ArgumentName="maxKeys", ArgumentValue=asked)
@@ -184,6 +283,13 @@ def _objects(parameters: dict[str, Any], call: Call, request: Request) -> None:
     if request.body.count(b"<Key>") > 1000:
         text = "The XML you provided was not well-formed or did not validate against our published schema"
         raise AwsError("MalformedXML", text)
+
+
+def _tags(parameters: dict[str, Any], call: Call, request: Request) -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.html: keys must be unique"""
+    keys = [e.text for e in ElementTree.fromstring(request.body).iter() if e.tag.endswith("Key")]
+    if twice := next((key for key in keys if keys.count(key) > 1), None):
+        raise AwsError("InvalidTag", "Cannot provide multiple Tags with the same key", TagKey=twice)
 
 
 def _website(parameters: dict[str, Any], call: Call, request: Request) -> None:
@@ -396,6 +502,12 @@ _RULES = {
     ("s3", "UploadPartCopy"): _part,
     ("s3", "CopyObject"): _copy,
     ("s3", "GetObject"): _get,
+    ("s3", "HeadObject"): _get,
+    ("s3", "DeleteObject"): _version,
+    ("s3", "CompleteMultipartUpload"): _completed,
+    ("s3", "PutBucketVersioning"): _versioning,
+    ("s3", "PutObjectTagging"): _tags,
+    ("s3", "PutBucketTagging"): _tags,
     ("s3", "ListObjects"): _listing,
     ("s3", "ListObjectsV2"): _listing,
     ("s3", "ListObjectVersions"): _listing,

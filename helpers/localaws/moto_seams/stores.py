@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC
 from functools import lru_cache
@@ -17,30 +16,23 @@ from ..website import Site
 def install() -> None:
     """Who may do what with a bucket is decided before moto is asked; it would apply every denial to everyone.
 
-    A new bucket blocks all public access, as on AWS since April 2023; moto's has no such block.
+    A new bucket blocks all public access and owns its objects, as on AWS since April 2023, and encrypts them with
+    S3's own keys, as since January 2023; moto's has no such settings.
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-control-block-public-access.html
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/about-object-ownership.html
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/default-bucket-encryption.html
     """
     from moto.iam.access_control import PermissionResult
     from moto.s3.models import FakeBucket, PublicAccessBlock
-    from moto.s3.responses import S3Response
 
     made = FakeBucket.__init__
 
     def init(self: Any, *args: Any, **kwargs: Any) -> None:
         made(self, *args, **kwargs)
         self.public_access_block = PublicAccessBlock("true", "true", "true", "true")
+        self.ownership_rule = "BucketOwnerEnforced"
+        self.encryption = {"Rule": {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}}
 
-    answered = S3Response._bucket_response_delete_keys
-
-    def deleted(self: Any, *args: Any, **kwargs: Any) -> Any:
-        """https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html: quiet, it tells of errors only."""
-        status, headers, body = answered(self, *args, **kwargs)
-        if re.search(rb"<Quiet>\s*true", self.body):
-            text = body if isinstance(body, str) else body.decode()
-            body = re.sub("<Deleted>.*?</Deleted>", "", text, flags=re.DOTALL)
-        return status, headers, body
-
-    setattr(S3Response, "_bucket_response_delete_keys", deleted)  # noqa: B010
     setattr(FakeBucket, "__init__", init)  # noqa: B010
     setattr(FakeBucket, "get_permission", lambda self, action, resource: PermissionResult.PERMITTED)  # noqa: B010
 
@@ -127,12 +119,37 @@ def found(bucket: str, key: str, version: str | None) -> tuple[str, float, int] 
     return stored.etag.strip('"'), stored.last_modified.replace(tzinfo=UTC, microsecond=0).timestamp(), stored.size
 
 
-def has_upload(bucket: str, upload: str) -> bool:
-    """Whether an upload in parts is under way; of a bucket that is not there moto knows more."""
+def has_upload(bucket: str, upload: str, key: str) -> bool:
+    """Whether this upload in parts of a key is under way; of a bucket that is not there moto knows more."""
     from moto.s3.models import s3_backends
 
     stored = s3_backends[ACCOUNT_ID]["aws"].buckets.get(bucket)
-    return stored is None or upload in stored.multiparts
+    return stored is None or (upload in stored.multiparts and stored.multiparts[upload].key_name == key)
+
+
+def made_by(bucket: str, key: str, upload: str) -> bool:
+    """Whether an object has come of this upload in parts."""
+    from moto.s3.models import s3_backends
+
+    backend = s3_backends[ACCOUNT_ID]["aws"]
+    stored = backend.get_object(bucket, key) if bucket in backend.buckets else None
+    return stored is not None and stored.multipart is not None and stored.multipart.id == upload
+
+
+def versioning(bucket: str) -> str | None:
+    """Whether a bucket keeps versions: "Enabled", or "" if it never did; None when it is not there."""
+    from moto.s3.models import s3_backends
+
+    stored = s3_backends[ACCOUNT_ID]["aws"].buckets.get(bucket)
+    return (stored.versioning_status or "") if stored else None
+
+
+def is_marker(bucket: str, key: str, version: str) -> bool | None:
+    """Whether a version of a key is a delete marker; None when there is no such version."""
+    from moto.s3.models import FakeDeleteMarker, s3_backends
+
+    stored = s3_backends[ACCOUNT_ID]["aws"].buckets[bucket].keys.getlist(key, [])
+    return next((isinstance(v, FakeDeleteMarker) for v in stored if str(v.version_id) == version), None)
 
 
 def put_object(bucket: str, key: str, body: bytes) -> None:
