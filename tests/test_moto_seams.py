@@ -2686,10 +2686,20 @@ def test_what_s3_would_not_take_or_give(do: Do) -> None:
         ("q", {"RedrivePolicy": '{"deadLetterTargetArn": "arn:aws:sqs:us-east-1:1:d", "maxReceiveCount": 0}'},
          "Invalid value for maxReceiveCount: 0, valid values are from 1 to 1000 both inclusive."),
         ("q.fifo", {}, "Can only include alphanumeric characters, hyphens, or underscores."),
+        ("q", {"ContentBasedDeduplication": "true"}, "Unknown Attribute ContentBasedDeduplication."),
+        ("q", {"KmsMasterKeyId": "k", "SqsManagedSseEnabled": "true"}, "one type of server-side encryption (SSE) at"),
+        ("q", {"RedrivePolicy": '{"deadLetterTargetArn": "dummy", "maxReceiveCount": 42}'},
+         'Value {"deadLetterTargetArn": "dummy", "maxReceiveCount": 42} for parameter RedrivePolicy is invalid. '
+         "Reason: Invalid value for deadLetterTargetArn."),
+        ("q", {"RedrivePolicy": '{"deadLetterTargetArn": "arn:aws:sqs:us-east-1:1:d", "maxReceiveCount": 1}'},
+         "Reason: Dead letter target does not exist."),
     ],
 )  # fmt: skip
 def test_a_queue_that_sqs_would_not_make(do: Do, name: str, attributes: dict[str, str], words: str) -> None:
-    """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html"""
+    """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html
+
+    The words: localstack/localstack tests/aws/services/sqs/test_sqs.snapshot.json, recorded on AWS.
+    """
     with pytest.raises(AwsError, match=re.escape(words)):
         do("sqs", "CreateQueue", QueueName=name, Attributes=attributes)
     if attributes:
@@ -3087,3 +3097,58 @@ def test_a_new_bucket_is_as_s3_makes_them(do: Do) -> None:
     controls = do("s3", "GetBucketOwnershipControls", Bucket="bkt")["OwnershipControls"]
     assert controls == {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
     assert do("s3", "PutObject", Bucket="bkt", Key="k", Body=b"")["ServerSideEncryption"] == "AES256"
+
+
+def test_sqs_answers_as_it_did_on_aws(do: Do) -> None:
+    """localstack/localstack tests/aws/services/sqs/test_sqs.snapshot.json, recorded on AWS"""
+    url = do("sqs", "CreateQueue", QueueName="q", Attributes={"DelaySeconds": "1"})["QueueUrl"]
+    assert do("sqs", "CreateQueue", QueueName="q", Attributes={"DelaySeconds": "1"})["QueueUrl"] == url
+    small = do("sqs", "CreateQueue", QueueName="small", Attributes={"MaximumMessageSize": "1024"})["QueueUrl"]
+    fifo = do("sqs", "CreateQueue", QueueName="q.fifo", Attributes={"FifoQueue": "true"})["QueueUrl"]
+    attribute = {"k": {"DataType": "String", "StringValue": "x"}}  # eight bytes
+    dead = json.dumps({"deadLetterTargetArn": f"arn:aws:sqs:us-east-1:{ACCOUNT_ID}:q.fifo", "maxReceiveCount": 1})
+    handles: dict[str, Any] = {"ReceiptHandle": "h", "VisibilityTimeout": 1}
+    visible, batch = "ChangeMessageVisibilityBatch", "AWS.SimpleQueueService."
+    for operation, parameters, code, words in (
+        ("CreateQueue", {"QueueName": "q", "Attributes": {"DelaySeconds": "2"}}, "QueueAlreadyExists",
+         "A queue already exists with the same name and a different value for attribute DelaySeconds"),
+        ("SetQueueAttributes", {"QueueUrl": fifo, "Attributes": {"FifoQueue": "false"}}, "InvalidAttributeValue",
+         "Invalid value for the parameter FifoQueue. Reason: Modifying queue type is not supported."),
+        ("SetQueueAttributes", {"QueueUrl": url, "Attributes": {"FifoQueue": "true"}}, "InvalidAttributeName",
+         "Unknown Attribute FifoQueue."),
+        ("SetQueueAttributes", {"QueueUrl": url, "Attributes": {"RedrivePolicy": dead}}, "InvalidParameterValue",
+         "Dead-letter queue must be same type of queue as the source"),
+        ("ReceiveMessage", {"QueueUrl": url, "MaxNumberOfMessages": 11}, "InvalidParameterValue",
+         "Value 11 for parameter MaxNumberOfMessages is invalid. Reason: Must be between 1 and 10, if provided."),
+        ("SendMessage", {"QueueUrl": small, "MessageBody": "a" * 1017, "MessageAttributes": attribute},
+         "InvalidParameterValue", "Reason: Message must be shorter than 1024 bytes."),
+        ("SendMessage", {"QueueUrl": small, "MessageBody": "é" * 513}, "InvalidParameterValue", "shorter than 1024"),
+        ("SendMessageBatch", {"QueueUrl": fifo, "Entries": [{"Id": "1", "MessageBody": "x"}]},
+         "InvalidParameterValue", "The request must contain the parameter MessageGroupId."),
+        (visible, {"QueueUrl": url, "Entries": []}, batch + "EmptyBatchRequest", "There should be at least one"),
+        (visible, {"QueueUrl": url, "Entries": [{"Id": str(n), **handles} for n in range(20)]},
+         batch + "TooManyEntriesInBatchRequest", "Maximum number of entries per request are 10. You have sent 20."),
+        ("DeleteMessageBatch", {"QueueUrl": url, "Entries": [{"Id": "invalid:id", "ReceiptHandle": "h"}]},
+         batch + "InvalidBatchEntryId", "A batch entry id can only contain alphanumeric characters, hyphens and under"),
+    ):  # fmt: skip
+        with pytest.raises((AwsError, Refusal)) as caught:
+            do("sqs", operation, **parameters)
+        error = caught.value
+        found = (error.code, error.message) if isinstance(error, AwsError) else error.args[1:]
+        assert found[0] == code and words in found[1], found
+    do("sqs", "SendMessage", QueueUrl=small, MessageBody="a" * 1016, MessageAttributes=attribute)
+    got = do("sqs", "ReceiveMessage", QueueUrl=small, MessageAttributeNames=["*"])["Messages"][0]
+    assert got["MessageAttributes"] == attribute
+    sent = [
+        do("sqs", "SendMessage", QueueUrl=fifo, MessageBody=n, MessageGroupId="g", MessageDeduplicationId=n)
+        for n in "12"
+    ]
+    assert int(sent[0]["SequenceNumber"]) < int(sent[1]["SequenceNumber"])
+    handle = do("sqs", "ReceiveMessage", QueueUrl=fifo)["Messages"][0]["ReceiptHandle"]
+    stores.queue(f"arn:aws:sqs:us-east-1:{ACCOUNT_ID}:q.fifo")._messages[0].visible_at = 0.0  # its time is over
+    with pytest.raises(Refusal, match="Reason: The receipt handle has expired") as expired:
+        do("sqs", "DeleteMessage", QueueUrl=fifo, ReceiptHandle=handle)
+    assert expired.value.args[1] == "InvalidParameterValue"
+    do("sqs", "SetQueueAttributes", QueueUrl=url, Attributes={"KmsMasterKeyId": "testKeyId"})
+    got = do("sqs", "GetQueueAttributes", QueueUrl=url, AttributeNames=["SqsManagedSseEnabled"])
+    assert got["Attributes"] == {"SqsManagedSseEnabled": "false"}

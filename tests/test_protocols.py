@@ -193,6 +193,14 @@ def test_botocore_reads_errors_back(protocol: str) -> None:
         assert got["Error"]["Extra"] == "e<1>"
 
 
+def test_boto3_finds_its_class_for_an_error_of_sqs() -> None:
+    """localstack/localstack tests/aws/services/sqs/test_sqs.snapshot.json (test_non_existent_queue), recorded on AWS"""
+    code = "AWS.SimpleQueueService.NonExistentQueue"
+    _, got = parsed(AwsError(code, "The specified queue does not exist."), "json")
+    assert got["Error"]["Code"] == code and got["Error"]["Type"] == "Sender"
+    assert got["Error"]["QueryErrorCode"] == "QueueDoesNotExist"
+
+
 def test_an_errors_members_reach_the_caller() -> None:
     """CancellationReasons: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html"""
     answer = protocols.error_response(

@@ -260,5 +260,10 @@ def error_response(error: AwsError, protocol: str) -> Response:
         fields["Type"] = "User" if status < 500 else "Service"
     else:
         fields["__type"] = code
+        if code.startswith(
+            "AWS.SimpleQueueService."
+        ):  # as the query protocol named it; boto3 has classes for the others
+            headers["x-amzn-query-error"] = f"{code};Sender"
+            fields["__type"] = code.rpartition(".")[2].replace("NonExistentQueue", "QueueDoesNotExist")
     headers["Content-Type"] = "application/json" if protocol == "rest-json" else "application/x-amz-json-1.1"
     return Response(status, orjson.dumps(fields, default=str), headers)

@@ -339,25 +339,59 @@ _QUEUE_ATTRIBUTES = {
 }  # fmt: skip
 
 
+_OF_FIFO = {"FifoQueue", "ContentBasedDeduplication", "DeduplicationScope", "FifoThroughputLimit"}
+
+
 def _queue(parameters: dict[str, Any], call: Call, request: Request) -> None:
-    """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html"""
-    attributes, name = parameters.get("Attributes") or {}, parameters.get("QueueName", "")
+    """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html
+
+    The words are those that localstack/localstack tests/aws/services/sqs/test_sqs.snapshot.json recorded.
+    """
+    attributes, name = parameters.get("Attributes") or {}, str(parameters.get("QueueName", ""))
+    fifo = (str(parameters["QueueUrl"]) if call.operation == "SetQueueAttributes" else name).endswith(".fifo")
     for attribute, value in attributes.items():
-        if attribute not in _QUEUE_ATTRIBUTES or (attribute == "FifoQueue" and value == "false"):
+        made = call.operation == "CreateQueue" and attribute == "FifoQueue" and value != "false"
+        if attribute not in _QUEUE_ATTRIBUTES or (attribute in _OF_FIFO and not fifo and not made):
             raise AwsError("InvalidAttributeName", f"Unknown Attribute {attribute}.")
+        if attribute == "FifoQueue" and value == "false":
+            text = "Invalid value for the parameter FifoQueue."
+            if call.operation == "CreateQueue":
+                raise AwsError("InvalidAttributeName", "Unknown Attribute FifoQueue.")
+            raise AwsError("InvalidAttributeValue", f"{text} Reason: Modifying queue type is not supported.")
         low, high = _QUEUE_NUMBERS.get(attribute, (0, 0))
         if high and not (re.fullmatch(r"\d{1,9}", value) and low <= int(value) <= high):
             raise AwsError("InvalidAttributeValue", f"Invalid value for the parameter {attribute}.")
+    if attributes.get("KmsMasterKeyId") and attributes.get("SqsManagedSseEnabled") == "true":
+        text = "You can use one type of server-side encryption (SSE) at one time. You can either enable KMS SSE or SQS"
+        raise AwsError("InvalidAttributeName", f"{text} SSE.")
     if name.endswith(".fifo") and attributes.get("FifoQueue") != "true":
         text = "Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length"
         raise AwsError("InvalidParameterValue", text)
     if policy := attributes.get("RedrivePolicy"):
-        most = json.loads(policy).get("maxReceiveCount", 1)
-        if not 1 <= int(most) <= 1000:
-            text = f"Invalid value for maxReceiveCount: {most}, valid values are from 1 to 1000 both inclusive."
-            text = f"Value {policy} for parameter RedrivePolicy is invalid. Reason: {text}"
+        if wrong := _redrive(policy, fifo):
+            text = f"Value {policy} for parameter RedrivePolicy is invalid. Reason: {wrong}"
             raise AwsError("InvalidParameterValue", text)
     _policy(parameters, call, request)
+
+
+def _redrive(policy: str, fifo: bool) -> str:
+    """What is wrong with a redrive policy: the queue that it names has to be there, and be of the same kind."""
+    try:
+        given = json.loads(policy)
+    except ValueError:
+        return "Redrive policy is not a valid JSON map."
+    most, target = given.get("maxReceiveCount", 1), str(given.get("deadLetterTargetArn", "arn:aws:sqs:::"))
+    if not target.startswith("arn:aws:sqs:"):
+        return "Invalid value for deadLetterTargetArn."
+    if not 1 <= int(most) <= 1000:
+        return f"Invalid value for maxReceiveCount: {most}, valid values are from 1 to 1000 both inclusive."
+    if "deadLetterTargetArn" not in given:
+        return ""  # which moto says
+    try:
+        stores.queue(target)
+    except (AwsError, LookupError):
+        return "Dead letter target does not exist."
+    return "" if fifo == target.endswith(".fifo") else ("Dead-letter queue must be same type of queue as the source..")
 
 
 def _sent(parameters: dict[str, Any], call: Call, request: Request) -> None:
@@ -382,11 +416,30 @@ def _sent(parameters: dict[str, Any], call: Call, request: Request) -> None:
         raise AwsError("InvalidParameterValue", wrong)
 
 
-def _deleted(parameters: dict[str, Any], call: Call, request: Request) -> None:
+def _batch(parameters: dict[str, Any], call: Call, request: Request) -> None:
     """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_DeleteMessageBatch.html"""
-    if (count := len(parameters["Entries"])) > 10:
-        text = f"Maximum number of entries per request are 10. You have sent {count}."
-        raise AwsError("AWS.SimpleQueueService.TooManyEntriesInBatchRequest", text)
+    names = [str(entry["Id"]) for entry in parameters["Entries"]]
+    code = text = ""
+    if not names:
+        code, text = "EmptyBatchRequest", f"There should be at least one {call.operation}RequestEntry in the request."
+    elif len(names) > 10:
+        code = "TooManyEntriesInBatchRequest"
+        text = f"Maximum number of entries per request are 10. You have sent {len(names)}."
+    elif not all(re.fullmatch(r"[\w-]{1,80}", name, re.ASCII) for name in names):
+        code = "InvalidBatchEntryId"
+        text = "A batch entry id can only contain alphanumeric characters, hyphens and underscores. "
+        text += "It can be at most 80 letters long."
+    elif twice := next((name for name in names if names.count(name) > 1), None):
+        code, text = "BatchEntryIdsNotDistinct", f"Id {twice} repeated."
+    if code:
+        raise AwsError(f"AWS.SimpleQueueService.{code}", text)
+
+
+def _received(parameters: dict[str, Any], call: Call, request: Request) -> None:
+    """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html"""
+    if not 1 <= (most := int(parameters.get("MaxNumberOfMessages", 1))) <= 10:
+        text = f"Value {most} for parameter MaxNumberOfMessages is invalid."
+        raise AwsError("InvalidParameterValue", f"{text} Reason: Must be between 1 and 10, if provided.")
 
 
 def _message(parameters: dict[str, Any], call: Call, request: Request) -> None:
@@ -398,6 +451,8 @@ def _message(parameters: dict[str, Any], call: Call, request: Request) -> None:
             text = f"Invalid binary character '#x{ord(found[0]):X}' was found in the message body, the set of allowed"
             allowed = "#x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to #xFFFD | #x10000 to #x10FFFF"
             raise AwsError("InvalidMessageContents", f"{text} characters is {allowed}")
+        if "Entries" in parameters and str(parameters["QueueUrl"]).endswith(".fifo") and "MessageGroupId" not in entry:
+            raise AwsError("InvalidParameterValue", "The request must contain the parameter MessageGroupId.")
 
 
 def _publish(parameters: dict[str, Any], call: Call, request: Request) -> None:
@@ -517,7 +572,9 @@ _RULES = {
     ("sqs", "CreateQueue"): _queue,
     ("sqs", "SetQueueAttributes"): _queue,
     ("sqs", "SendMessage"): _sent,
-    ("sqs", "DeleteMessageBatch"): _deleted,
+    ("sqs", "DeleteMessageBatch"): _batch,
+    ("sqs", "ChangeMessageVisibilityBatch"): _batch,
+    ("sqs", "ReceiveMessage"): _received,
     ("sqs", "SendMessageBatch"): _message,
     ("sns", "Publish"): _publish,
     ("sns", "Subscribe"): _subscribe,
