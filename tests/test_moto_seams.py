@@ -3152,3 +3152,60 @@ def test_sqs_answers_as_it_did_on_aws(do: Do) -> None:
     do("sqs", "SetQueueAttributes", QueueUrl=url, Attributes={"KmsMasterKeyId": "testKeyId"})
     got = do("sqs", "GetQueueAttributes", QueueUrl=url, AttributeNames=["SqsManagedSseEnabled"])
     assert got["Attributes"] == {"SqsManagedSseEnabled": "false"}
+
+
+def test_logs_answer_as_they_did_on_aws(do: Do) -> None:
+    """localstack/localstack tests/aws/services/logs/test_logs_{events,filter_events,groups,streams}.snapshot.json"""
+    for name in ("one", "two", "other"):
+        do("logs", "CreateLogGroup", logGroupName=name)
+    for group, stream in (("one", "a"), ("one", "b"), ("two", "a")):
+        do("logs", "CreateLogStream", logGroupName=group, logStreamName=stream)
+    now = int(time.time() * 1000)
+    for group, stream, at in (("one", "b", 0), ("one", "a", 1), ("one", "b", 2), ("two", "a", 3)):
+        events = [{"timestamp": now + at, "message": f"{group} {stream} {at}"}]
+        do("logs", "PutLogEvents", logGroupName=group, logStreamName=stream, logEvents=events)
+    one = {"logGroupName": "one"}
+    arn = f"arn:aws:logs:us-east-1:{ACCOUNT_ID}:log-group:one"
+    for parameters, messages in (
+        (one, ["one b 0", "one a 1", "one b 2"]),  # by time, not by stream
+        ({"logGroupIdentifier": "one"}, ["one b 0", "one a 1", "one b 2"]),
+        ({"logGroupIdentifier": arn, "logStreamNamePrefix": "b"}, ["one b 0", "one b 2"]),
+        ({**one, "logStreamNamePrefix": "c"}, []),
+        ({**one, "startTime": now + 1, "endTime": now + 2}, ["one a 1", "one b 2"]),
+    ):
+        got = do("logs", "FilterLogEvents", **parameters)["events"]
+        assert [event["message"] for event in got] == messages, parameters
+    page = do("logs", "FilterLogEvents", **one, limit=2)
+    rest = do("logs", "FilterLogEvents", **one, nextToken=page["nextToken"])["events"]
+    assert [event["message"] for event in page["events"] + rest] == ["one b 0", "one a 1", "one b 2"]
+    got = do("logs", "GetLogEvents", logGroupIdentifier=arn, logStreamName="b", endTime=now + 2)["events"]
+    assert [event["message"] for event in got] == ["one b 0"]
+    got = do("logs", "DescribeLogGroups", logGroupNamePattern="t")["logGroups"]
+    assert [group["logGroupName"] for group in got] == ["other", "two"]
+    days = [-20, -15, 0, 1, 2]
+    events = [{"timestamp": now + day * 86_400_000, "message": "x"} for day in days]
+    put = do("logs", "PutLogEvents", **one, logStreamName="a", logEvents=events)
+    assert put["rejectedLogEventsInfo"] == {"tooOldLogEventEndIndex": 2, "tooNewLogEventStartIndex": 3}
+    for operation, parameters, code, words in (
+        ("CreateLogStream", {**one, "logStreamName": "a"}, "ResourceAlreadyExists", "The specified log stream already"),
+        ("DeleteLogStream", {**one, "logStreamName": "c"}, "ResourceNotFound", "The specified log stream does not"),
+        ("GetLogEvents", {**one, "logStreamName": "c"}, "ResourceNotFound", "The specified log stream does not exist."),
+        ("FilterLogEvents", {**one, "nextToken": "unknown"}, "InvalidParameter", "The specified nextToken is invalid."),
+        ("DescribeLogGroups", {"logGroupNamePattern": "o", "logGroupNamePrefix": "o"}, "InvalidParameter", "exclusive"),
+        (
+            "DescribeLogStreams",
+            {**one, "logGroupIdentifier": "one"},
+            "Validation",
+            "LogGroup name and LogGroup ARN are",
+        ),
+        (
+            "PutLogEvents",
+            {**one, "logStreamName": "a", "logEvents": []},
+            "InvalidParameter",
+            "'[]' at 'logEvents' fail",
+        ),
+        ("FilterLogEvents", {**one, "startFromHead": False}, "InvalidParameter", "from the head only"),
+    ):
+        with pytest.raises(AwsError, match=re.escape(words)) as caught:
+            do("logs", operation, **parameters)
+        assert caught.value.code == f"{code}Exception"

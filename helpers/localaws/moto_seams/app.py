@@ -32,6 +32,7 @@ from . import (
     dynamodb_store,
     identities,
     lambdas,
+    logs,
     objects,
     queues,
     refused,
@@ -75,6 +76,7 @@ def load() -> Moto:
     dynamodb_rules.install()
     dynamodb_capacity.install()
     lambdas.install()
+    logs.install()
     objects.install()
     queues.install()
     stores.install()

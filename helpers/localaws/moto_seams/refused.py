@@ -531,10 +531,22 @@ def _alarm(parameters: dict[str, Any], call: Call, request: Request) -> None:
 
 def _pattern(parameters: dict[str, Any], call: Call, request: Request) -> None:
     """https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntax.html"""
+    if parameters.get("startFromHead") is False:
+        raise AwsError("InvalidParameterException", "The local AWS filters log events from the head only.")
     pattern = parameters.get("filterPattern", "").strip()
     if pattern and not re.fullmatch(r'"[^"]*"|[A-Za-z]\w*(\s+\w+)*', pattern):
         text = "The local AWS filters log events by words, or by one text in double quotes"
         raise AwsError("InvalidParameterException", f"{text}, not by {pattern!r}.")
+
+
+def _events(parameters: dict[str, Any], call: Call, request: Request) -> None:
+    """https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutLogEvents.html"""
+    events = parameters["logEvents"]
+    empty = next((f"logEvents.{n}.member.message" for n, e in enumerate(events, 1) if e["message"] == ""), "")
+    if not events or empty:
+        at, shown = (empty, "") if events else ("logEvents", "[]")
+        text = f"1 validation error detected: Value '{shown}' at '{at}' failed to satisfy constraint: Member must have"
+        raise AwsError("InvalidParameterException", f"{text} length greater than or equal to 1")
 
 
 def _policy(parameters: dict[str, Any], call: Call, request: Request) -> None:
@@ -584,5 +596,6 @@ _RULES = {
     ("monitoring", "GetMetricData"): _statistics,
     ("monitoring", "GetMetricStatistics"): _statistics,
     ("logs", "FilterLogEvents"): _pattern,
+    ("logs", "PutLogEvents"): _events,
     **dict.fromkeys((("sns", "CreateTopic"), ("sns", "SetTopicAttributes")), _policy),
 }
