@@ -3209,3 +3209,94 @@ def test_logs_answer_as_they_did_on_aws(do: Do) -> None:
         with pytest.raises(AwsError, match=re.escape(words)) as caught:
             do("logs", operation, **parameters)
         assert caught.value.code == f"{code}Exception"
+
+
+def test_cloudwatch_answers_as_it_did_on_aws(do: Do) -> None:
+    """localstack/localstack tests/aws/services/cloudwatch/test_cloudwatch.snapshot.json, recorded on AWS"""
+    begin = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(minutes=2)
+    data = [
+        {"MetricName": "m", "Timestamp": begin + timedelta(seconds=7), "Value": value} | unit
+        for value, unit in ((10, {}), (5, {"Unit": "Count"}), (1, {"Unit": "Seconds"}))
+    ]
+    do("monitoring", "PutMetricData", Namespace="ns", MetricData=data)
+    when = {"StartTime": begin + timedelta(seconds=3), "EndTime": begin + timedelta(minutes=3)}
+    asked: dict[str, Any] = {"Namespace": "ns", "MetricName": "m", **when, "Statistics": ["Average"]}
+    got = do("monitoring", "GetMetricStatistics", **asked, Period=60)["Datapoints"]
+    assert {point["Unit"]: point["Average"] for point in got} == {"None": 10.0, "Count": 5.0, "Seconds": 1.0}
+
+    def metric(name: str, stat: str, period: int, **more: Any) -> dict[str, Any]:
+        return {"Id": name, "MetricStat": {"Metric": {"Namespace": "ns", "MetricName": "m"}, "Stat": stat,
+                                           "Period": period, **more}}  # fmt: skip
+
+    one, *_ = do("monitoring", "GetMetricData", MetricDataQueries=[metric("a", "Sum", 60)], **when)["MetricDataResults"]
+    assert (one["Label"], one["Values"], one["Timestamps"]) == ("m", [5.0], [begin])
+    text = "Multiple units returned: '[Count, None, Seconds]'"
+    assert one["Messages"] == [{"Code": "MultipleUnits", "Value": text}]
+    for queries, labels in (
+        ([metric("a", "Sum", 60), metric("b", "Minimum", 30)], ["m Sum 60", "m Minimum 30"]),
+        ([metric("a", "Sum", 60), metric("b", "Minimum", 60)], ["m Sum", "m Minimum"]),
+        ([metric("a", "Sum", 60), metric("b", "Sum", 30)], ["m 60", "m 30"]),
+        ([metric("a", "Sum", 60, Unit="Seconds"), metric("b", "Sum", 60, Unit="Bits")], ["m", "m"]),
+    ):
+        found = do("monitoring", "GetMetricData", MetricDataQueries=queries, **when)["MetricDataResults"]
+        assert [result["Label"] for result in found] == labels
+    for operation, parameters, code in (
+        ("GetMetricData", {"MetricDataQueries": [metric("A", "Sum", 60)], **when}, "ValidationError"),
+        ("GetMetricData", {"MetricDataQueries": [metric("a", "Sum", 60)] * 2, **when}, "ValidationError"),
+        ("GetMetricStatistics", {**asked, "EndTime": begin + timedelta(days=2), "Period": 60}, "InvalidParameterComb"),
+    ):
+        with pytest.raises(AwsError) as caught:
+            do("monitoring", operation, **parameters)
+        assert caught.value.code.startswith(code)
+
+
+def test_an_alarm_tells_its_topic_what_cloudwatch_does(do: Do) -> None:
+    """The message and the reasons: localstack/localstack tests/aws/services/cloudwatch/test_cloudwatch.snapshot.json
+    (test_put_metric_alarm, test_breaching_alarm_actions, test_enable_disable_alarm_actions), recorded on AWS
+    """
+    topic = do("sns", "CreateTopic", Name="t")["TopicArn"]
+    queue = do("sqs", "CreateQueue", QueueName="q")["QueueUrl"]
+    do("sns", "Subscribe", TopicArn=topic, Protocol="sqs", Endpoint=f"arn:aws:sqs:us-east-1:{ACCOUNT_ID}:q")
+    alarm = {
+        "AlarmName": "a", "AlarmDescription": "d", "MetricName": "m", "Namespace": "ns", "Statistic": "Average",
+        "Period": 60, "EvaluationPeriods": 2, "Threshold": 2.0, "ComparisonOperator": "GreaterThanThreshold",
+        "TreatMissingData": "breaching", "Unit": "Seconds", "AlarmActions": [topic], "OKActions": [topic],
+        "Dimensions": [{"Name": "InstanceId", "Value": "abc"}],
+    }  # fmt: skip
+    do("monitoring", "PutMetricAlarm", **alarm)
+
+    def told() -> dict[str, Any]:
+        (message,) = do("sqs", "ReceiveMessage", QueueUrl=queue)["Messages"]
+        do("sqs", "DeleteMessage", QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+        text: dict[str, Any] = json.loads(json.loads(message["Body"])["Message"])
+        return text
+
+    do("monitoring", "SetAlarmState", AlarmName="a", StateValue="OK", StateReason="testing alarm")
+    got = told()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+0000", got.pop("AlarmConfigurationUpdatedTimestamp"))
+    assert got.pop("StateChangeTime") and got.pop("AlarmArn").endswith(":alarm:a")
+    assert got == {
+        "AWSAccountId": ACCOUNT_ID, "AlarmActions": [topic], "AlarmDescription": "d", "AlarmName": "a",
+        "InsufficientDataActions": [], "NewStateReason": "testing alarm", "NewStateValue": "OK", "OKActions": [topic],
+        "OldStateValue": "INSUFFICIENT_DATA", "Region": "US East (N. Virginia)",
+        "Trigger": {
+            "ComparisonOperator": "GreaterThanThreshold", "Dimensions": [{"name": "InstanceId", "value": "abc"}],
+            "EvaluateLowSampleCountPercentile": "", "EvaluationPeriods": 2, "MetricName": "m", "Namespace": "ns",
+            "Period": 60, "Statistic": "AVERAGE", "StatisticType": "Statistic", "Threshold": 2.0,
+            "TreatMissingData": "breaching", "Unit": "Seconds",
+        },
+    }  # fmt: skip
+    now = datetime(2026, 10, 26, 16, 42, tzinfo=UTC)
+    alarms.evaluate(now.timestamp())
+    none = "Threshold Crossed: no datapoints were received for"
+    assert told()["NewStateReason"] == f"{none} 2 periods and 2 missing datapoints were treated as [Breaching]."
+    do("monitoring", "PutMetricAlarm", **{**alarm, "EvaluationPeriods": 1, "TreatMissingData": "notBreaching"})
+    alarms.evaluate(now.timestamp())
+    assert told()["NewStateReason"] == f"{none} 1 period and 1 missing datapoint was treated as [NonBreaching]."
+    at = time.time()
+    measured = {"MetricName": "m", "Dimensions": alarm["Dimensions"], "Value": 21.5, "Unit": "Seconds", "Timestamp": at}
+    do("monitoring", "PutMetricData", Namespace="ns", MetricData=[measured])
+    alarms.evaluate(at)
+    minute = f"{datetime.fromtimestamp(at // 60 * 60, UTC):%d/%m/%y %H:%M:%S}"
+    words = f"1 datapoint [21.5 ({minute})] was greater than the threshold (2.0)."
+    assert told()["NewStateReason"] == f"Threshold Crossed: {words}"

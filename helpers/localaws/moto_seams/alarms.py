@@ -13,7 +13,10 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
+
+import botocore.loaders
 
 from ..types import ACCOUNT_ID, AwsError
 from . import stores
@@ -58,29 +61,55 @@ def install() -> None:
             return list(statistics(self, namespace, metric_name, start_time, end_time, period, stats, dimensions, unit))
         step = min(period, 60)
         begin = int(start_time.replace(tzinfo=UTC).timestamp()) // step * step
-        found: dict[int, Any] = {}
+        found: dict[tuple[int, str], Any] = {}  # each unit by itself
         for datum in _data(self.get_all_metrics(), namespace, metric_name, dimensions):
-            at = datum.timestamp.replace(tzinfo=UTC).timestamp() // step * step
-            if begin <= at < end_time.replace(tzinfo=UTC).timestamp() and unit in (None, datum.unit):
+            at, of = datum.timestamp.replace(tzinfo=UTC).timestamp() // step * step, datum.unit or "None"
+            if begin <= at < end_time.replace(tzinfo=UTC).timestamp() and unit in (None, of):
                 number = int(at - begin) // period
                 moment = datetime.fromtimestamp(begin + number * period, UTC).replace(tzinfo=None)
-                point = found.setdefault(number, Statistics(stats, moment))
+                point = found.setdefault((number, of), Statistics(stats, moment, of))
                 point.metric_data.append(datum)
-                point.unit = datum.unit
-        return [found[number] for number in sorted(found)]
+        return [found[place] for place in sorted(found)]
 
-    def get_metric_data(self: Any, queries: list[dict[str, Any]], *args: Any, **rest: Any) -> Any:
-        found, everything = [], self.metric_data
-        for query in queries:
-            metric = query["MetricStat"]["Metric"]
-            self.metric_data = list(
-                _data(everything, metric["Namespace"], metric["MetricName"], metric.get("Dimensions"))
-            )
-            try:
-                found += data(self, [query], *args, **rest)
-            finally:
-                self.metric_data = everything
+    def get_metric_data(
+        self: Any, queries: list[dict[str, Any]], start_time: datetime, end_time: datetime, scan_by: str = ""
+    ) -> Any:
+        """The same periods as above. Of several units the first is told, with a message; a label says what differs.
+
+        localstack/localstack tests/aws/services/cloudwatch/test_cloudwatch.snapshot.json, recorded on AWS
+        """
+        data(self, [], start_time, end_time)  # which says what is wrong with the times
+        asked = [query["MetricStat"] for query in queries]
+        stats, periods = ({a[name] for a in asked} for name in ("Stat", "Period"))
+        found = []
+        for query, stat in zip(queries, asked, strict=True):
+            metric, period = stat["Metric"], int(stat["Period"])
+            points = self.get_metric_statistics(
+                metric["Namespace"], metric["MetricName"], start_time, end_time, period, [stat["Stat"]],
+                metric.get("Dimensions"), stat.get("Unit"),
+            )  # fmt: skip
+            units, messages = sorted({point.unit for point in points}), []
+            if len(units) > 1:
+                points = [point for point in points if point.unit == units[0]]
+                text = f"Multiple units returned: '[{', '.join(units)}]'"
+                messages.append({"code": "MultipleUnits", "value": text})
+            if scan_by != "TimestampAscending":
+                points.reverse()
+            label = [metric["MetricName"], *[stat["Stat"]][: len(stats) - 1], *[str(period)][: len(periods) - 1]]
+            if query.get("ReturnData", True):
+                found.append({
+                    "id": query["Id"], "label": query.get("Label") or " ".join(label), "status_code": "Complete",
+                    "timestamps": [point.timestamp for point in points], "messages": messages,
+                    "values": [point.get_statistics_for_type(stat["Stat"]) for point in points],
+                })  # fmt: skip
         return found
+
+    def set_alarm_state(self: Any, alarm_name: str, reason: str, reason_data: str, state_value: str) -> None:
+        """Does what the alarm does in that state: API_SetAlarmState"""
+        before = self.alarms[alarm_name].state_value if alarm_name in self.alarms else ""
+        state(self, alarm_name, reason, reason_data, state_value)
+        if before != state_value:
+            _tell(self.alarms[alarm_name], before, self.region_name)
 
     def get_filtered_metrics(self: Any, metric_name: str, namespace: str, dimensions: Any) -> list[Any]:
         """Each metric once, however often it was measured."""
@@ -93,7 +122,11 @@ def install() -> None:
         return list(found.values())
 
     statistics, data = CloudWatchBackend.get_metric_statistics, CloudWatchBackend.get_metric_data
-    for function in (put_metric_alarm, get_metric_statistics, get_metric_data, get_filtered_metrics):
+    state = CloudWatchBackend.set_alarm_state
+    replaced: tuple[Callable[..., Any], ...] = (
+        put_metric_alarm, get_metric_statistics, get_metric_data, get_filtered_metrics, set_alarm_state,
+    )  # fmt: skip
+    for function in replaced:
         setattr(CloudWatchBackend, function.__name__, function)
 
 
@@ -115,6 +148,7 @@ def check(parameters: dict[str, Any]) -> None:
     plain = parameters.get("MetricName") and not parameters.get("Metrics") and not parameters.get("ThresholdMetricId")
     if (
         not plain
+        or parameters.get("Threshold") is None
         or parameters.get("Statistic") not in STATISTICS
         or parameters.get("ComparisonOperator") not in _COMPARED
     ):
@@ -161,10 +195,10 @@ def _state(alarm: Any, data: list[Any], now: float) -> tuple[str, str]:
         number = int(datum.timestamp.replace(tzinfo=UTC).timestamp() // period)
         if newest - periods < number <= newest:
             buckets.setdefault(number, []).append(datum)
-    values = [_statistic(alarm.statistic, found) for found in buckets.values()]
+    points = {number: _statistic(alarm.statistic, buckets[number]) for number in sorted(buckets, reverse=True)}
     words, compare = _COMPARED[alarm.comparison_operator]
-    breaching = sum(compare(value, float(alarm.threshold)) for value in values)
-    missing, treat = periods - len(values), alarm.treat_missing_data or "missing"
+    breaching = sum(compare(value, float(alarm.threshold)) for value in points.values())
+    missing, treat = periods - len(points), alarm.treat_missing_data or "missing"
     if missing == periods and treat in ("missing", "ignore"):
         if treat == "ignore":
             return alarm.state_value, ""
@@ -172,11 +206,19 @@ def _state(alarm: Any, data: list[Any], now: float) -> tuple[str, str]:
     if treat == "breaching":
         breaching += missing
     elif treat == "missing":
-        wanted = min(wanted, len(values))
-    shown = ", ".join(f"{value}" for value in values)
-    state = "ALARM" if breaching >= wanted else "OK"
-    what = f"{breaching} out of the last {periods} datapoints [{shown}] {'was' if breaching == 1 else 'were'} "
-    return state, f"Threshold Crossed: {what}{words} the threshold ({float(alarm.threshold)})."
+        wanted = min(wanted, len(points))
+    state, many = "ALARM" if breaching >= wanted else "OK", "s" * (periods > 1)
+    if missing == periods:
+        kind = "Breaching" if treat == "breaching" else "NonBreaching"
+        what = f"{missing} missing datapoint{many} {'were' if many else 'was'} treated as [{kind}]."
+        return state, f"Threshold Crossed: no datapoints were received for {missing} period{many} and {what}"
+    times = (f"{datetime.fromtimestamp(number * period, UTC):%d/%m/%y %H:%M:%S}" for number in points)
+    shown = ", ".join(f"{value} ({at})" for value, at in zip(points.values(), times, strict=True))
+    what = f"{breaching} out of the last {periods} datapoints"
+    if breaching == periods == len(points):
+        what = f"{periods} datapoint{many}"
+    what = f"{what} [{shown}] {'was' if breaching == 1 else 'were'} {words}"
+    return state, f"Threshold Crossed: {what} the threshold ({float(alarm.threshold)})."
 
 
 def _statistic(name: str, found: list[Any]) -> float:
@@ -190,24 +232,44 @@ def _statistic(name: str, found: list[Any]) -> float:
 
 
 def _tell(alarm: Any, before: str, region: str) -> None:
-    """https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Notify_Users_Alarm_Changes.html"""
+    """https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Notify_Users_Alarm_Changes.html
+
+    The message is the one of localstack/localstack tests/aws/services/cloudwatch/test_cloudwatch.snapshot.json
+    (test_put_metric_alarm), recorded on AWS.
+    """
     actions = {"ALARM": alarm.alarm_actions, "OK": alarm.ok_actions}.get(
         alarm.state_value, alarm.insufficient_data_actions
     )
     if not alarm.actions_enabled:
         return
+    configured = alarm.configuration_updated_timestamp
     message = {
         "AlarmName": alarm.name, "AlarmDescription": alarm.description, "AWSAccountId": ACCOUNT_ID,
+        "AlarmConfigurationUpdatedTimestamp": f"{configured.isoformat(timespec='milliseconds')[:23]}+0000",
         "NewStateValue": alarm.state_value, "NewStateReason": alarm.state_reason, "OldStateValue": before,
         "StateChangeTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "+0000",
-        "Region": region, "AlarmArn": alarm.alarm_arn,
+        "Region": _regions().get(region, region), "AlarmArn": alarm.alarm_arn,
+        "OKActions": alarm.ok_actions or [], "AlarmActions": alarm.alarm_actions or [],
+        "InsufficientDataActions": alarm.insufficient_data_actions or [],
         "Trigger": {
-            "MetricName": alarm.metric_name, "Namespace": alarm.namespace, "Statistic": alarm.statistic,
+            "MetricName": alarm.metric_name, "Namespace": alarm.namespace, "StatisticType": "Statistic",
+            "Statistic": _SHOUTED.get(alarm.statistic, alarm.statistic.upper()), "Unit": alarm.unit,
             "Dimensions": [{"name": d.name, "value": d.value} for d in alarm.dimensions],
             "Period": int(alarm.period), "EvaluationPeriods": int(alarm.evaluation_periods),
             "ComparisonOperator": alarm.comparison_operator, "Threshold": float(alarm.threshold),
+            "TreatMissingData": alarm.treat_missing_data or "missing", "EvaluateLowSampleCountPercentile": "",
         },
     }  # fmt: skip
     for topic in actions or ():
         with contextlib.suppress(Exception):  # the topic is gone: the alarm goes on
             stores.publish(topic, json.dumps(message))
+
+
+_SHOUTED = {"SampleCount": "SAMPLE_COUNT"}
+
+
+@lru_cache
+def _regions() -> dict[str, str]:
+    """What the regions are called: us-east-1 -> US East (N. Virginia)."""
+    partition = botocore.loaders.Loader().load_data("endpoints")["partitions"][0]
+    return {name: region["description"] for name, region in partition["regions"].items()}

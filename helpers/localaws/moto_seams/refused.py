@@ -502,9 +502,7 @@ def _metrics(parameters: dict[str, Any], call: Call, request: Request) -> None:
         for value in (metric.get("Value", 0), *metric.get("Values", ())):
             if abs(float(value)) > 2.0**360:  # infinite ones, too
                 raise AwsError("InvalidParameterValue", f"The value {value} for parameter {where}.Value is invalid.")
-        at = metric.get("Timestamp")
-        if isinstance(at, str):
-            at = datetime.fromisoformat(at).timestamp()
+        at = None if metric.get("Timestamp") is None else _seconds(metric["Timestamp"])
         if at is not None and not time.time() - _TWO_WEEKS <= at <= time.time() + 7200:
             text = "must specify a time within the past two weeks and no more than two hours in the future"
             raise AwsError("InvalidParameterValue", f"The parameter MetricData.member.{number}.Timestamp {text}.")
@@ -519,10 +517,29 @@ def _statistics(parameters: dict[str, Any], call: Call, request: Request) -> Non
         raise AwsError("ValidationError", "The local AWS has no metric math and no percentiles.")
     if unknown := [statistic for statistic in statistics if statistic not in alarms.STATISTICS]:
         raise AwsError("ValidationError", f"The local AWS has no metric math and no percentiles: {unknown[0]}.")
+    names = [query["Id"] for query in asked]
+    for number, name in enumerate(names, 1):
+        if not re.fullmatch("[a-z][a-zA-Z0-9_]*", name):
+            text = f"The value {name} for parameter MetricDataQueries.member.{number}.Id is not matching the expected"
+            raise AwsError("ValidationError", f"{text} pattern ^[a-z][a-zA-Z0-9_]*$.")
+    if len(set(names)) < len(names):
+        raise AwsError("ValidationError", "The values for parameter Id in MetricDataQueries are not unique.")
     for period in (parameters.get("Period", 60), *(q["MetricStat"]["Period"] for q in asked if "MetricStat" in q)):
         if period not in (1, 5, 10, 20, 30) and period % 60:
             text = "must be 1, 5, 10, 20, 30 or a multiple of 60"
             raise AwsError("InvalidParameterValue", f"The parameter Period {text}.")
+    if call.operation == "GetMetricStatistics":
+        points = (_seconds(parameters["EndTime"]) - _seconds(parameters["StartTime"])) / parameters["Period"]
+        if points > 1440:
+            text = (
+                f"You have requested up to {int(points):,} datapoints, which exceeds the limit of 1,440. You may reduce"
+            )
+            text += " the datapoints requested by increasing Period, or decreasing the time range."
+            raise AwsError("InvalidParameterCombination", text)
+
+
+def _seconds(moment: float | str) -> float:
+    return datetime.fromisoformat(moment).timestamp() if isinstance(moment, str) else float(moment)
 
 
 def _alarm(parameters: dict[str, Any], call: Call, request: Request) -> None:
