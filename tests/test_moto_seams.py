@@ -3300,3 +3300,43 @@ def test_an_alarm_tells_its_topic_what_cloudwatch_does(do: Do) -> None:
     minute = f"{datetime.fromtimestamp(at // 60 * 60, UTC):%d/%m/%y %H:%M:%S}"
     words = f"1 datapoint [21.5 ({minute})] was greater than the threshold (2.0)."
     assert told()["NewStateReason"] == f"Threshold Crossed: {words}"
+
+
+def test_iam_refuses_what_it_did_on_aws(do: Do) -> None:
+    """localstack/localstack tests/aws/services/iam/test_iam_{roles,groups,users}.snapshot.json, recorded on AWS.
+
+    What has to be removed before a group or user: https://docs.aws.amazon.com/IAM/latest/APIReference/API_DeleteGroup.html
+    """
+    do("iam", "CreateRole", RoleName="r", AssumeRolePolicyDocument=TRUST)
+    for name in ("members", "inline", "attached"):
+        do("iam", "CreateGroup", GroupName=name)
+    do("iam", "CreateUser", UserName="u")
+    do("iam", "AddUserToGroup", GroupName="members", UserName="u")
+    do("iam", "PutGroupPolicy", GroupName="inline", PolicyName="p", PolicyDocument=ALLOW)
+    do("iam", "AttachGroupPolicy", GroupName="attached", PolicyArn="arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess")
+    create: dict[str, Any] = {"RoleName": "other", "AssumeRolePolicyDocument": TRUST}
+    assume: dict[str, Any] = {"RoleArn": f"arn:aws:iam::{ACCOUNT_ID}:role/r", "RoleSessionName": "session"}
+    for service, operation, parameters, code, words in (
+        ("iam", "GetRole", {"RoleName": "no"}, "NoSuchEntity", "The role with name no cannot be found."),
+        ("iam", "DeleteRole", {"RoleName": "no"}, "NoSuchEntity", "The role with name no cannot be found."),
+        ("iam", "GetRolePolicy", {"RoleName": "r", "PolicyName": "p"}, "NoSuchEntity",
+         "The role policy with name p cannot be found."),
+        ("iam", "GetGroup", {"GroupName": "no"}, "NoSuchEntity", "The group with name no cannot be found."),
+        ("iam", "CreateGroup", {"GroupName": "inline"}, "EntityAlreadyExists", "Group with name inline alread"),
+        ("iam", "CreateUser", {"UserName": "u"}, "EntityAlreadyExists", "User with name u already exists."),
+        ("iam", "DeleteGroup", {"GroupName": "members"}, "DeleteConflict", "must remove users from group first."),
+        ("iam", "DeleteGroup", {"GroupName": "inline"}, "DeleteConflict", "must delete policies first."),
+        ("iam", "DeleteGroup", {"GroupName": "attached"}, "DeleteConflict", "must detach all policies first."),
+        ("iam", "DeleteUser", {"UserName": "u"}, "DeleteConflict", "must remove users from group first."),
+        ("iam", "UpdateAssumeRolePolicy", {"RoleName": "r", "PolicyDocument": "{"}, "MalformedPolicyDocument",
+         "This policy contains invalid Json"),
+        ("iam", "UpdateRole", {"RoleName": "r", "MaxSessionDuration": 10}, "ValidationError",
+         "Value '10' at 'maxSessionDuration' failed to satisfy constraint: Member must have value greater than or"),
+        ("iam", "CreateRole", {**create, "MaxSessionDuration": 43201}, "ValidationError", "than or equal to 43200"),
+        ("sts", "AssumeRole", {**assume, "Tags": [{"Key": "a", "Value": "b"}]}, "ValidationError", "no session tags"),
+    ):  # fmt: skip
+        with pytest.raises((AwsError, Refusal)) as caught:
+            do(service, operation, **parameters)
+        error = caught.value
+        found = (error.code, error.message) if isinstance(error, AwsError) else error.args[1:]
+        assert found[0] == code and words in found[1], found

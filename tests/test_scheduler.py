@@ -124,6 +124,11 @@ def test_at_least_forty_expressions() -> None:
         "rate(5 minute)",
         "rate(5 seconds)",
         "rate(1.5 hours)",
+        "rate( 10 minutes )",  # localstack/localstack tests/aws/services/events/test_events_schedule.py saw it on AWS
+        " rate(10 minutes)",
+        "rate(10 MINUTES)",
+        "rate(10)",
+        "cron(7 20 * * NOT *)",
         "at(2026-11-25T10:00:00)",
     ],
 )
@@ -138,7 +143,7 @@ def test_a_rate_counts_from_the_moment_it_was_switched_on() -> None:
     assert schedule.after(1299.9, 1000.0) == 1300.0
     assert schedule.after(1300.0, 1000.0) == 1600.0
     assert Schedule("rate(1 hour)").after(0, 0) == 3600
-    assert Schedule("rate( 7 days )").after(0, 0) == 7 * 86400
+    assert Schedule("rate(7 days)").after(0, 0) == 7 * 86400
 
 
 # --- the scheduler by itself
@@ -356,6 +361,10 @@ def test_the_event_is_aws_own(lab: Lab, rule: Any) -> None:
             {"from": "aws.events", "said": "by aws.events!", "detail": {}, "n": 1, "rule": "NAME"},
         ),
         ({"InputTransformer": {"InputTemplate": '"a plain text"'}}, "a plain text"),
+        (  # what is not in the event: localstack/localstack tests/aws/services/events/test_events_inputs.snapshot.json
+            {"InputTransformer": {"InputPathsMap": {"no": "$.no"}, "InputTemplate": '{"a": <no>, "b": "detail <no>"}'}},
+            {"a": "", "b": "detail "},
+        ),
     ],
 )
 def test_what_the_function_gets_can_be_chosen(lab: Lab, rule: Any, target: dict[str, Any], expected: Any) -> None:
@@ -543,7 +552,11 @@ def test_what_this_aws_does_not_have_is_refused(lab: Lab, rule: Any) -> None:
     with pytest.raises(ClientError, match="ResourceNotFoundException"):
         events.put_rule(Name="bus", ScheduleExpression="rate(1 day)", EventBusName="mine")
     name = rule("rate(1 day)")
+    with pytest.raises(ClientError, match="InputTemplate for target 2 contains invalid placeholder unknown."):
+        transformer = {"InputPathsMap": {"a": "$.time"}, "InputTemplate": '"at <a>, of <unknown>"'}
+        events.put_targets(Rule=name, Targets=[{"Id": "2", "Arn": FUNCTION, "InputTransformer": transformer}])
     for target in (
+        {"Arn": "no-arn"},
         {"Arn": "arn:aws:kinesis:us-east-1:123456789012:stream/s"},
         {"Arn": FUNCTION, "RoleArn": "arn:aws:iam::123456789012:role/x"},
         {"Arn": FUNCTION, "Input": "no json"},

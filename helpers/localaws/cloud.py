@@ -207,6 +207,11 @@ class Cloud:
             raise AwsError("UnknownOperationException", f"The local AWS does not have {call.service}:{call.operation}.")
         params = protocols.parameters(call, request)
         region = signed.region
+        if call.operation == "AssumeRole" and not re.fullmatch(
+            "arn:[^:]+:[^:]+:[^:]*:[^:]*:.+", params.get("RoleArn", "")
+        ):
+            # before anything else: localstack/localstack tests/aws/services/sts/test_sts.snapshot.json, recorded on AWS
+            raise AwsError("ValidationError", f"{params.get('RoleArn')} is invalid")
         if not signed.principal.is_root or call.operation == "AssumeRole":
             stream_arn = self._stream_of_iterator(params) if call.operation == "GetRecords" else None
             for action, resource, context in needed(call, params, request, region, stream_arn):

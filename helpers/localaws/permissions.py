@@ -153,6 +153,10 @@ def check_trust_policy(text: str | bytes, exists: Callable[[str], bool]) -> None
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html
     https://github.com/hashicorp/terraform-provider-aws/issues/8905
     """
+    try:
+        orjson.loads(text)
+    except orjson.JSONDecodeError:
+        raise AwsError("MalformedPolicyDocument", "This policy contains invalid Json") from None
     for statement in _statements(text):
         if "Resource" in statement:
             raise AwsError("MalformedPolicyDocument", "Has prohibited field Resource")

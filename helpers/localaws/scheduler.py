@@ -48,7 +48,7 @@ class Schedule:
     def __init__(self, expression: str) -> None:
         wrong = _invalid("Parameter ScheduleExpression is not valid.")
         self.period, self.cron = 0, None
-        if found := re.fullmatch(r"rate\(\s*([1-9]\d{0,8})\s+(minute|hour|day)(s?)\s*\)", expression):
+        if found := re.fullmatch(r"rate\(([1-9]\d{0,8})\s+(minute|hour|day)(s?)\)", expression):
             if (found[1] == "1") == bool(found[3]):
                 raise wrong  # 1 minute, 2 minutes
             self.period = int(found[1]) * _SECONDS[found[2]]
@@ -369,8 +369,13 @@ def _page(name: str, items: list[Any], p: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_target(target: dict[str, Any]) -> None:
-    """Raises AwsError ValidationException for a target that AWS, or this AWS, does not take."""
+    """Raises AwsError ValidationException for a target that AWS, or this AWS, does not take.
+
+    Words: localstack/localstack tests/aws/services/events/test_events_inputs.snapshot.json, recorded on AWS.
+    """
     where = f"Parameter {target['Arn']} is not valid. Reason: "
+    if not re.fullmatch(r"arn:[^:]+:[^:]+:[^:]*:[^:]*:.+", target["Arn"]):
+        raise _invalid(where + "Provided Arn is not in correct format.")
     service = (target["Arn"].split(":") + [""] * 3)[2]
     if service not in ("lambda", "sqs", "sns") or target["Arn"].endswith(".fifo"):
         raise _invalid(where + "The local AWS has Lambda functions, standard SQS queues and SNS topics as targets.")
@@ -393,10 +398,11 @@ def _check_target(target: dict[str, Any]) -> None:
         except ValueError:
             raise _invalid(f"JSON syntax error in input for target {target['Id']}") from None
     if transformer:
-        names = set(re.findall(r"<([\w.-]+)>", transformer["InputTemplate"]))
-        unknown = {n for n in names if not n.startswith("aws.events.")} - transformer.get("InputPathsMap", {}).keys()
-        if unknown or {n for n in names if n.startswith("aws.events.")} - _RESERVED:
-            raise _invalid(f"Invalid InputTemplate for target {target['Id']} : unknown placeholder.")
+        known = _RESERVED | transformer.get("InputPathsMap", {}).keys()
+        for name in re.findall(r"<([\w.-]+)>", transformer["InputTemplate"]):
+            if name not in known:
+                text = f"InputTemplate for target {target['Id']} contains invalid placeholder {name}."
+                raise _invalid(text)
     queue = target.get("DeadLetterConfig", {}).get("Arn", "arn:aws:sqs:::")
     if not queue.startswith("arn:aws:sqs:") or queue.endswith(".fifo"):
         raise _invalid(f"Parameter {queue} is not valid. Reason: the dead-letter queue is a standard SQS queue.")
@@ -427,8 +433,8 @@ def _payload(target: dict[str, Any], event: dict[str, Any], rule: Rule) -> bytes
         quoted = len(re.findall(r'(?<!\\)"', made)) % 2 == 1
         if quoted:  # a text goes in without quotes of its own; AWS does not say what an object becomes there
             made += orjson.dumps(value).decode()[1:-1] if isinstance(value, str) else _plain(value)
-        else:
-            made += orjson.dumps(value).decode()
+        else:  # what is not in the event is an empty text
+            made += orjson.dumps("" if value is None else value).decode()
     made += text[at:]
     try:
         orjson.loads(made)

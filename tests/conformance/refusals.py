@@ -18,6 +18,7 @@ from .cases import (
     S3,
     S3_API,
     STREAM,
+    STS_API,
     TABLE,
     Refusal,
 )
@@ -788,5 +789,13 @@ CASES = [
         "InvalidParameterValueException",
         "The role defined for the function cannot be assumed by Lambda.",
         LAMBDA + "lambda-intro-execution-role.html",
+    ),
+    Refusal(
+        "a role by what is no ARN",
+        "sts.assume_role",
+        {"RoleArn": "nothing-valid-in-here", "RoleSessionName": "session"},
+        "ValidationError",
+        "nothing-valid-in-here is invalid",
+        STS_API + "API_AssumeRole.html",
     ),
 ]

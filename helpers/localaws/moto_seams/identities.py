@@ -6,6 +6,7 @@ What only reads may run on any thread: it takes a copy (`list`) of what the moto
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,13 @@ from ..protocols import Call
 from ..types import ACCOUNT_ID, AwsError
 
 _loaded: dict[str, Any] = {}
+# What moto says, and what IAM does: localstack/localstack tests/aws/services/iam/test_iam_{roles,groups,users}.snapshot
+_WORDS = (
+    (r"Role (\S+) not found", r"The role with name \1 cannot be found."),
+    (r"Group (\S+) not found", r"The group with name \1 cannot be found."),
+    (r"(Group|User) (\S+) already exists", r"\1 with name \2 already exists."),
+    (r"Policy Document (\S+) not attached to role \S+", r"The role policy with name \1 cannot be found."),
+)
 
 
 def install() -> None:
@@ -23,11 +31,21 @@ def install() -> None:
     The loop asks for keys and roles from the start, and an import from two threads at once breaks moto for good: until
     this is done there are none.
     """
+    from moto.iam.exceptions import IAMException
     from moto.iam.models import iam_backends
     from moto.sts.models import sts_backends
 
     assert iam_backends[ACCOUNT_ID]["aws"].managed_policies
     _loaded.update(iam=iam_backends, sts=sts_backends)
+    written = IAMException.__init__
+
+    def init(self: Any, *words: Any) -> None:
+        text = str(words[0]) if len(words) == 1 else ""
+        found = ((re.fullmatch(pattern, text), said) for pattern, said in _WORDS)
+        said = next((match.expand(said) for match, said in found if match), None)
+        written(self, *((said,) if said else words))
+
+    setattr(IAMException, "__init__", init)  # noqa: B010
 
 
 def _backend(service: str) -> Any:
@@ -168,6 +186,21 @@ def check(call: Call, parameters: dict[str, Any]) -> None:
     if call.operation == "DeleteUser" and (user := _backend("iam").users.get(parameters.get("UserName"))):
         if user.access_keys:
             raise AwsError("DeleteConflict", "Cannot delete entity, must delete access keys first.", 409)
+        if any(user in group.users for group in _backend("iam").groups.values()):
+            raise AwsError("DeleteConflict", "Cannot delete entity, must remove users from group first.", 409)
+    if call.operation == "DeleteGroup" and (group := _backend("iam").groups.get(parameters.get("GroupName"))):
+        held = ((group.users, "remove users from group"), (group.managed_policies, "detach all policies"),
+                (group.policies, "delete policies"))  # fmt: skip
+        if first := next((what for some, what in held if some), None):
+            raise AwsError("DeleteConflict", f"Cannot delete entity, must {first} first.", 409)
+    if seconds := parameters.get("MaxSessionDuration"):
+        low, high = (int(seconds) < 3600, int(seconds) > 43_200) if seconds.isdigit() else (True, False)
+        if low or high:
+            text = (
+                f"1 validation error detected: Value '{seconds}' at 'maxSessionDuration' failed to satisfy constraint:"
+            )
+            bound = "greater than or equal to 3600" if low else "less than or equal to 43200"
+            raise AwsError("ValidationError", f"{text} Member must have value {bound}")
     if "PermissionsBoundary" in parameters:
         raise AwsError("InvalidInput", "The local AWS does not evaluate permissions boundaries.")
     if call.operation in ("AttachRolePolicy", "AttachUserPolicy", "AttachGroupPolicy"):
@@ -177,6 +210,8 @@ def check(call: Call, parameters: dict[str, Any]) -> None:
     if call.operation == "AssumeRole":
         if any(name.startswith("PolicyArns.") for name in parameters):
             raise AwsError("ValidationError", "The local AWS evaluates one inline session policy, not PolicyArns.")
+        if any(name.startswith(("Tags.", "TransitiveTagKeys.")) for name in parameters):
+            raise AwsError("ValidationError", "The local AWS evaluates no session tags.")
         role, seconds = _role(parameters.get("RoleArn")), parameters.get("DurationSeconds", "3600")
         if not seconds.isascii() or not seconds.isdigit() or not 900 <= int(seconds[:9]) <= 43_200:
             text = f"1 validation error detected: Value '{seconds}' at 'durationSeconds' failed to satisfy constraint:"

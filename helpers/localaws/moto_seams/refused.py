@@ -159,14 +159,21 @@ def _version(parameters: dict[str, Any], call: Call, request: Request) -> None:
 _VERSION = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")  # as moto makes them
 
 
+def _xml(request: Request) -> list[ElementTree.Element]:
+    """The elements of a body; raises MalformedXML."""
+    try:
+        return list(ElementTree.fromstring(request.body).iter())
+    except ElementTree.ParseError:
+        raise AwsError("MalformedXML", "The XML you provided was not well-formed.") from None
+
+
 def _versioning(parameters: dict[str, Any], call: Call, request: Request) -> None:
     """https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketVersioning.html; moto takes any word for a status.
 
     Suspended, moto would drop all of an object's versions with its next deletion. The words are those that
     localstack/localstack tests/aws/services/s3/test_s3_api.snapshot.json recorded.
     """
-    root = ElementTree.fromstring(request.body)
-    status = next((e.text for e in root.iter() if e.tag.endswith("Status")), None)
+    status = next((e.text for e in _xml(request) if e.tag.endswith("Status")), None)
     if status is None:
         raise AwsError("IllegalVersioningConfigurationException", "The Versioning element must be specified")
     if status not in ("Enabled", "Suspended"):
@@ -182,8 +189,7 @@ def _completed(parameters: dict[str, Any], call: Call, request: Request) -> None
     if stores.made_by(call.uri["Bucket"], call.uri["Key"], upload):
         return
     _uploading(call, upload)
-    tags = ElementTree.fromstring(request.body).iter() if request.body else ()
-    numbers = [int(e.text or "") for e in tags if e.tag.endswith("PartNumber")]
+    numbers = [int(e.text or "") for e in _xml(request) if e.tag.endswith("PartNumber")]
     if numbers != sorted(set(numbers)):
         text = "The list of parts was not in ascending order. Parts must be ordered by part number."
         raise AwsError("InvalidPartOrder", text)
@@ -280,27 +286,23 @@ def _listing(parameters: dict[str, Any], call: Call, request: Request) -> None:
 
 def _objects(parameters: dict[str, Any], call: Call, request: Request) -> None:
     """https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html"""
-    if request.body.count(b"<Key>") > 1000:
+    if sum(e.tag.endswith("Key") for e in _xml(request)) > 1000:
         text = "The XML you provided was not well-formed or did not validate against our published schema"
         raise AwsError("MalformedXML", text)
 
 
 def _tags(parameters: dict[str, Any], call: Call, request: Request) -> None:
     """https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.html: keys must be unique"""
-    keys = [e.text for e in ElementTree.fromstring(request.body).iter() if e.tag.endswith("Key")]
+    keys = [e.text for e in _xml(request) if e.tag.endswith("Key")]
     if twice := next((key for key in keys if keys.count(key) > 1), None):
         raise AwsError("InvalidTag", "Cannot provide multiple Tags with the same key", TagKey=twice)
 
 
 def _website(parameters: dict[str, Any], call: Call, request: Request) -> None:
     """https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketWebsite.html"""
-    try:
-        tags = [element.tag.rpartition("}")[2] for element in ElementTree.fromstring(request.body).iter()]
-        suffix = next(
-            (e.text or "" for e in ElementTree.fromstring(request.body).iter() if e.tag.endswith("Suffix")), "x"
-        )
-    except ElementTree.ParseError:
-        raise AwsError("MalformedXML", "The XML you provided was not well-formed.") from None
+    elements = _xml(request)
+    tags = [element.tag.rpartition("}")[2] for element in elements]
+    suffix = next((e.text or "" for e in elements if e.tag.endswith("Suffix")), "x")
     if "RoutingRules" in tags:
         raise AwsError("NotImplemented", "The local AWS has no routing rules for websites.", 501)
     if not {"IndexDocument", "RedirectAllRequestsTo"} & set(tags):
