@@ -3340,3 +3340,43 @@ def test_iam_refuses_what_it_did_on_aws(do: Do) -> None:
         error = caught.value
         found = (error.code, error.message) if isinstance(error, AwsError) else error.args[1:]
         assert found[0] == code and words in found[1], found
+
+
+def test_sns_publishes_and_refuses_as_it_did_on_aws(do: Do) -> None:
+    """localstack/localstack tests/aws/services/sns/test_sns.snapshot.json, recorded on AWS"""
+    topic = do("sns", "CreateTopic", Name="t", Tags=[{"Key": "a", "Value": "1"}, {"Key": "b", "Value": "2"}])[
+        "TopicArn"
+    ]
+    fifo = do("sns", "CreateTopic", Name="t.fifo", Attributes={"FifoTopic": "true"})["TopicArn"]
+    url = do("sqs", "CreateQueue", QueueName="q")["QueueUrl"]
+    arn = f"arn:aws:sqs:us-east-1:{ACCOUNT_ID}:"
+    wanted: dict[str, Any] = {"TopicArn": topic, "Protocol": "sqs", "Endpoint": f"{arn}q"}
+    raw = {"RawMessageDelivery": "true"}
+    do("sns", "Subscribe", **{**wanted, "Endpoint": f"{arn}gone"})  # first, and nobody is there
+    made = do("sns", "Subscribe", **wanted, Attributes=raw)["SubscriptionArn"]
+    for again in ({}, {"Attributes": raw}):
+        assert do("sns", "Subscribe", **wanted, **again)["SubscriptionArn"] == made
+    assert do("sns", "CreateTopic", Name="t", Tags=[{"Key": "a", "Value": "1"}])["TopicArn"] == topic
+    do("sns", "Publish", TopicArn=topic, Message="one")
+    entries = [{"Id": "1", "Message": "two"}, {"Id": "2", "Message": ""}]
+    got = do("sns", "PublishBatch", TopicArn=topic, PublishBatchRequestEntries=entries)
+    assert [entry["Id"] for entry in got["Successful"]] == ["1"]
+    text = "Invalid parameter: Empty message"
+    assert got["Failed"] == [{"Id": "2", "Code": "InvalidParameter", "Message": text, "SenderFault": True}]
+    messages = do("sqs", "ReceiveMessage", QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
+    assert [message["Body"] for message in messages] == ["one", "two"]
+    for operation, parameters, words in (
+        ("CreateTopic", {"Name": "t", "Tags": [{"Key": "c", "Value": "3"}]}, "Topic already exists with"),
+        ("Subscribe", {**wanted, "Attributes": {"RawMessageDelivery": "false"}}, "Subscription already exists with"),
+        ("Subscribe", {**wanted, "Endpoint": f"{arn}other", "Attributes": {"Fake": "x"}}, "AttributeName"),
+        ("SetSubscriptionAttributes", {"SubscriptionArn": made, "AttributeName": "RawMessageDelivery",
+                                       "AttributeValue": "wrong"}, "Invalid value [wrong]. Must be true or false."),
+        ("Publish", {"TopicArn": "randomstring", "Message": "m"}, "An ARN must have at least 6 elements, not 1"),
+        ("Publish", {"TopicArn": topic + "x", "Message": "m"}, "Topic does not exist"),
+        ("Publish", {"TopicArn": fifo, "Message": "m"}, "The MessageGroupId parameter is required for FIFO topics"),
+        ("Publish", {"TopicArn": topic, "Message": "m" * 262_145}, "Invalid parameter: Message too long"),
+    ):  # fmt: skip
+        with pytest.raises(AwsError, match=re.escape(words)) as caught:
+            do("sns", operation, **parameters)
+        assert caught.value.code == ("NotFound" if "not exist" in words else "InvalidParameter")
+    assert len(do("sns", "ListSubscriptionsByTopic", TopicArn=topic)["Subscriptions"]) == 2

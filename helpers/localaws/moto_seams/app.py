@@ -37,6 +37,7 @@ from . import (
     queues,
     refused,
     stores,
+    topics,
 )
 
 # moto reads these while it is imported: AWS's managed policies exist (AWSLambdaBasicExecutionRole …), it opens every
@@ -80,6 +81,7 @@ def load() -> Moto:
     objects.install()
     queues.install()
     stores.install()
+    topics.install()
     identities.install()
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     # Left to itself moto reads operation and region from several places (query string, header, user agent, URL), and

@@ -25,7 +25,7 @@ from .. import constraints
 from ..permissions import check_policy
 from ..protocols import Call
 from ..types import AwsError, Request
-from . import alarms, stores
+from . import alarms, stores, topics
 
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
 _BUCKET = re.compile(r"(?!xn--|sthree-|amzn-s3-demo-)(?!\d+\.\d+\.\d+\.\d+$)(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
@@ -459,9 +459,10 @@ def _message(parameters: dict[str, Any], call: Call, request: Request) -> None:
 
 def _publish(parameters: dict[str, Any], call: Call, request: Request) -> None:
     """https://docs.aws.amazon.com/sns/latest/api/API_Publish.html"""
-    message = parameters.get("Message", "")
-    if not message:
-        raise AwsError("InvalidParameter", "Invalid parameter: Empty message")
+    message, topic = parameters.get("Message", ""), parameters.get("TopicArn", parameters.get("TargetArn"))
+    if topic is not None and ":endpoint/" not in topic:
+        topics.topic(topic)
+    topics.check_message(topic or "", parameters)
     if parameters.get("MessageStructure") == "json":
         try:
             known = json.loads(message)
@@ -479,6 +480,12 @@ def _subscribe(parameters: dict[str, Any], call: Call, request: Request) -> None
     """https://docs.aws.amazon.com/sns/latest/api/API_Subscribe.html"""
     if (protocol := parameters.get("Protocol")) != "sqs":
         raise AwsError("InvalidParameter", f"Invalid parameter: the local AWS delivers to SQS, not to {protocol}.")
+    topics.check_subscription(parameters.get("TopicArn", ""), parameters.get("Endpoint", ""), _pairs(parameters))
+
+
+def _subscription(parameters: dict[str, Any], call: Call, request: Request) -> None:
+    """https://docs.aws.amazon.com/sns/latest/api/API_SetSubscriptionAttributes.html"""
+    topics.check_attributes(_pairs(parameters))
 
 
 def _parameter(parameters: dict[str, Any], call: Call, request: Request) -> None:
@@ -572,13 +579,18 @@ def _policy(parameters: dict[str, Any], call: Call, request: Request) -> None:
     """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html
     https://docs.aws.amazon.com/sns/latest/api/API_SetTopicAttributes.html"""
     code = "InvalidAttributeValue" if call.service == "sqs" else "InvalidParameter"
+    if (given := _pairs(parameters)).get("Policy"):
+        check_policy(given["Policy"], code)
+
+
+def _pairs(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Attributes, however they are written; the query protocol has two ways for a pair."""
     given = dict(parameters.get("Attributes") or {})
-    for key, name in parameters.items():  # the query protocol's two ways to write a pair
+    for key, name in parameters.items():
         if key.endswith((".Name", ".key", "AttributeName")):
             value = key.replace(".Name", ".Value").replace(".key", ".value").replace("AttributeName", "AttributeValue")
             given[name] = parameters.get(value)
-    if given.get("Policy"):
-        check_policy(given["Policy"], code)
+    return given
 
 
 _RULES = {
@@ -609,6 +621,7 @@ _RULES = {
     ("sqs", "SendMessageBatch"): _message,
     ("sns", "Publish"): _publish,
     ("sns", "Subscribe"): _subscribe,
+    ("sns", "SetSubscriptionAttributes"): _subscription,
     ("ssm", "PutParameter"): _parameter,
     ("monitoring", "PutMetricData"): _metrics,
     ("monitoring", "PutMetricAlarm"): _alarm,

@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 
 from ..types import ACCOUNT_ID, AwsError
 from ..website import Site
+from . import topics
 
 
 def install() -> None:
@@ -190,12 +191,7 @@ def policy(arn: str) -> dict[str, Any] | None:
     if arn.split(":")[2] == "sqs":
         text = queue(arn).policy
         return json.loads(text) if text else None
-    from moto.sns.models import sns_backends
-
-    topic = sns_backends[ACCOUNT_ID][arn.split(":")[3]].topics.get(arn)
-    if topic is None:
-        raise AwsError("NotFound", "Topic does not exist", 404)
-    document: dict[str, Any] = json.loads(topic.policy)
+    document: dict[str, Any] = json.loads(topics.topic(arn).policy)
     return document
 
 
