@@ -3380,3 +3380,56 @@ def test_sns_publishes_and_refuses_as_it_did_on_aws(do: Do) -> None:
             do("sns", operation, **parameters)
         assert caught.value.code == ("NotFound" if "not exist" in words else "InvalidParameter")
     assert len(do("sns", "ListSubscriptionsByTopic", TopicArn=topic)["Subscriptions"]) == 2
+
+
+def test_a_bucket_tells_of_its_objects_as_it_did_on_aws(do: Do) -> None:
+    """localstack/localstack tests/aws/services/s3/test_s3_notifications_sqs.snapshot.json, recorded on AWS"""
+    do("s3", "CreateBucket", Bucket="bkt")
+    url = do("sqs", "CreateQueue", QueueName="q")["QueueUrl"]
+    rule = {"Name": "Prefix", "Value": "in/"}
+    wanted = {
+        "Id": "c", "QueueArn": f"arn:aws:sqs:us-east-1:{ACCOUNT_ID}:q",
+        "Events": ["s3:ObjectCreated:*", "s3:ObjectRemoved:*"], "Filter": {"Key": {"FilterRules": [rule]}},
+    }  # fmt: skip
+
+    def told() -> list[tuple[str, dict[str, Any]]]:
+        messages = do("sqs", "ReceiveMessage", QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
+        records = [r for m in messages for r in json.loads(m["Body"]).get("Records", [])]
+        for message in messages:
+            do("sqs", "DeleteMessage", QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        for record in records:
+            assert record.keys() == {
+                "awsRegion", "eventName", "eventSource", "eventTime", "eventVersion", "requestParameters",
+                "responseElements", "s3", "userIdentity",
+            }  # fmt: skip
+            assert record["s3"]["bucket"].keys() == {"arn", "name", "ownerIdentity"}
+        found = [(str(r["eventName"]), dict(r["s3"]["object"])) for r in records]
+        orders = [o.pop("sequencer") for _, o in found]
+        assert orders == sorted(orders)
+        return found
+
+    do("s3", "PutBucketNotificationConfiguration", Bucket="bkt",
+       NotificationConfiguration={"QueueConfigurations": [wanted]})  # fmt: skip
+    told()
+    etag = hashlib.md5(b"body").hexdigest()
+    do("s3", "PutObject", Bucket="bkt", Key="in/a@b c.csv", Body=b"body")
+    do("s3", "PutObject", Bucket="bkt", Key="out/a", Body=b"body")
+    do("s3", "CopyObject", Bucket="bkt", Key="in/copy", CopySource="bkt/out/a")
+    do("s3", "DeleteObject", Bucket="bkt", Key="in/copy")
+    upload = do("s3", "CreateMultipartUpload", Bucket="bkt", Key="in/parts")["UploadId"]
+    at: dict[str, Any] = {"Bucket": "bkt", "Key": "in/parts", "UploadId": upload}
+    part = {"PartNumber": 1, "ETag": do("s3", "UploadPart", **at, PartNumber=1, Body=b"part")["ETag"]}
+    whole = do("s3", "CompleteMultipartUpload", **at, MultipartUpload={"Parts": [part]})["ETag"].strip('"')
+    assert told() == [
+        ("ObjectCreated:Put", {"key": "in/a%40b+c.csv", "size": 4, "eTag": etag}),
+        ("ObjectCreated:Copy", {"key": "in/copy", "size": 4, "eTag": etag}),
+        ("ObjectRemoved:Delete", {"key": "in/copy"}),
+        ("ObjectCreated:CompleteMultipartUpload", {"key": "in/parts", "size": 4, "eTag": whole}),
+    ]
+    do("s3", "PutBucketVersioning", Bucket="bkt", VersioningConfiguration={"Status": "Enabled"})
+    version = do("s3", "DeleteObject", Bucket="bkt", Key="in/parts")["VersionId"]
+    assert told() == [("ObjectRemoved:DeleteMarkerCreated", {"key": "in/parts", "versionId": version})]
+    with pytest.raises(AwsError, match="filter rule name must be either prefix or suffix"):
+        rule["Name"] = "middle"
+        do("s3", "PutBucketNotificationConfiguration", Bucket="bkt",
+           NotificationConfiguration={"QueueConfigurations": [wanted]})  # fmt: skip

@@ -1,5 +1,5 @@
 """Where moto's S3 keeps the bytes of objects: small ones in memory, others on disk, as a cloud's memory is a laptop's;
-and how it lists and deletes them.
+how it lists and deletes them, and what a bucket tells of them.
 
 moto gives each object a file of its own from 16 MB on, which stays open; a raw storage has thousands of smaller ones.
 Here all share one file that has no name, so that nothing is left of it when the lab's process is gone, however it went.
@@ -10,15 +10,18 @@ from __future__ import annotations
 import os
 import re
 import tempfile
+import time
 import urllib.parse
+import uuid
 from collections import defaultdict
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import IO, Any
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
-from ..types import AwsError
+from ..types import ACCOUNT_ID, AwsError
 from . import stores
 
 _SMALL = 16 * 1024  # bytes of an object that stays in memory
@@ -125,13 +128,17 @@ class Body:
 def install() -> None:
     """Puts this in the place of moto's own files, and lists and deletes as S3 does."""
     import moto.s3.models as models
+    import moto.s3.notifications as notifications
     from moto.core.responses import ActionResult
     from moto.s3.responses import S3Response
 
     setattr(models, "tempfile", SimpleNamespace(SpooledTemporaryFile=Body))  # noqa: B010
     backend = models.S3Backend
     listed_versions, marked, removed = backend.list_object_versions, backend._set_delete_marker, backend.delete_object
-    deleted = S3Response._bucket_response_delete_keys
+    deleted, completed, sent = (
+        S3Response._bucket_response_delete_keys, backend.complete_multipart_upload, notifications.send_event,
+    )  # fmt: skip
+    completing: list[bool] = []
     plain = {name: getattr(S3Response, name) for name in ("all_buckets", "list_objects_v2")}
 
     def told(self: Any, name: str) -> dict[str, Any]:
@@ -193,11 +200,14 @@ def install() -> None:
 
     def set_delete_marker(self: Any, bucket_name: str, key_name: str) -> Any:
         """Of a key that never was, too."""
-        keys = self.get_bucket(bucket_name).keys
-        if key_name in keys:
-            return marked(self, bucket_name, key_name)
+        bucket = self.get_bucket(bucket_name)
         of: Any = SimpleNamespace(name=key_name)
-        keys[key_name] = marker = models.FakeDeleteMarker(key=of)
+        if key_name in bucket.keys:
+            marker = marked(self, bucket_name, key_name)
+        else:
+            bucket.keys[key_name] = marker = models.FakeDeleteMarker(key=of)
+        event = notifications.S3NotificationEvent.OBJECT_REMOVED_DELETE_MARKER_CREATED_EVENT
+        notifications.send_event(self.account_id, event, bucket, marker)
         return marker
 
     def delete_object(self: Any, bucket_name: str, key_name: str, version_id: str | None = None, **rest: Any) -> Any:
@@ -240,9 +250,55 @@ def install() -> None:
             text = re.sub("<Deleted>.*?</Deleted>", "", text, flags=re.DOTALL)
         return status, headers, text.replace("</DeleteResult>", f"{missing}</DeleteResult>")
 
+    def complete_multipart_upload(self: Any, *args: Any, **kwargs: Any) -> Any:
+        completing.append(True)
+        try:
+            return completed(self, *args, **kwargs)
+        finally:
+            completing.pop()
+
+    def send_event(account_id: str, event_name: Any, bucket: Any, key: Any) -> None:
+        """An upload in parts that is completed is one event, and not a put as well."""
+        if not completing or event_name.endswith(":CompleteMultipartUpload"):
+            sent(account_id, event_name, bucket, key)
+
+    setattr(notifications, "send_event", send_event)  # noqa: B010
+    setattr(notifications, "_get_s3_event", _event)  # noqa: B010
+    setattr(backend, "complete_multipart_upload", complete_multipart_upload)  # noqa: B010
     for function in (all_buckets, list_objects, list_objects_v2):
         setattr(S3Response, function.__name__, function)
     setattr(S3Response, "_bucket_response_delete_keys", delete_keys)  # noqa: B010
     setattr(backend, "_set_delete_marker", set_delete_marker)  # noqa: B010
     setattr(backend, "list_object_versions", list_object_versions)  # noqa: B010
     setattr(backend, "delete_object", delete_object)  # noqa: B010
+
+
+def _event(event_name: str, bucket: Any, key: Any, notification_id: str) -> dict[str, Any]:
+    """What a bucket tells of an object; all members, and the key's slashes as they are.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html and, recorded on AWS,
+    localstack/localstack tests/aws/services/s3/test_s3_notifications_sqs.snapshot.json
+    """
+    name, version = event_name.removeprefix("s3:"), str(key.version_id)
+    told: dict[str, Any] = {"key": urllib.parse.quote_plus(key.name, safe="/")}
+    if name.startswith("ObjectCreated:"):
+        told["size"] = key.size
+    if not name.startswith("ObjectRemoved:"):
+        told["eTag"] = key.etag.strip('"')
+    if version != "null":
+        told["versionId"] = version
+    if not name.startswith("ObjectTagging:"):
+        told["sequencer"] = f"{time.time_ns():018X}"
+    request = uuid.uuid4().hex.upper()
+    record = {
+        "eventVersion": "2.3" if name.startswith("ObjectTagging:") else "2.1", "eventSource": "aws:s3",
+        "awsRegion": bucket.region_name, "eventTime": datetime.now(UTC).isoformat(timespec="milliseconds")[:23] + "Z",
+        "eventName": name, "userIdentity": {"principalId": ACCOUNT_ID},
+        "requestParameters": {"sourceIPAddress": "127.0.0.1"},
+        "responseElements": {"x-amz-request-id": request[:16], "x-amz-id-2": request},
+        "s3": {
+            "s3SchemaVersion": "1.0", "configurationId": notification_id, "object": told,
+            "bucket": {"name": bucket.name, "ownerIdentity": {"principalId": ACCOUNT_ID}, "arn": bucket.arn},
+        },
+    }  # fmt: skip
+    return {"Records": [record]}

@@ -328,6 +328,13 @@ def _notification(parameters: dict[str, Any], call: Call, request: Request) -> N
     """https://docs.aws.amazon.com/AmazonS3/latest/userguide/EventNotifications.html"""
     if b"CloudFunction" in request.body or b"EventBridgeConfiguration" in request.body:
         raise AwsError("NotImplemented", "The local AWS sends a bucket's events to SQS and SNS only.", 501)
+    request.body = re.sub(
+        rb"<Name>(Pre|Suf)fix</Name>", lambda found: found[0].lower().replace(b"name", b"Name"), request.body
+    )
+    for element in _xml(request):
+        if element.tag.endswith("Name") and element.text not in ("prefix", "suffix"):
+            text = "filter rule name must be either prefix or suffix"
+            raise AwsError("InvalidArgument", text, ArgumentName="FilterRule.Name", ArgumentValue=element.text or "")
 
 
 _QUEUE_NUMBERS = {
