@@ -647,7 +647,7 @@ def test_a_change_of_a_function_is_kept_and_has_a_revision(do: Do) -> None:
     assert {name: second[name] for name in settings} == settings and second["LastModified"] > first["LastModified"]
     assert second["RevisionId"] != first["RevisionId"]
     for operation, more in (("UpdateFunctionCode", {"ZipFile": archive("x = 1")}), ("PublishVersion", {})):
-        with pytest.raises(AwsError, match="does not match the latest RevisionId") as caught:
+        with pytest.raises(AwsError, match="does not match the latest Revision Id") as caught:
             do("lambda", operation, FunctionName="f", RevisionId=first["RevisionId"], **more)
         assert (caught.value.status, caught.value.code) == (412, "PreconditionFailedException")
     assert do("lambda", "GetFunctionConfiguration", FunctionName="f")["RevisionId"] == second["RevisionId"]
@@ -688,7 +688,7 @@ def test_versions(moto: app.Moto, do: Do) -> None:
     do("lambda", "UpdateFunctionConfiguration", FunctionName="f", Timeout=7)
     assert publish(Description="the third") == "3"
     found = {v["Version"]: v for v in do("lambda", "ListVersionsByFunction", FunctionName=arn)["Versions"]}
-    with pytest.raises(AwsError, match="Function not found: .*:function:none"):
+    with pytest.raises(Refusal, match="Function not found: .*:function:none"):
         do("lambda", "ListVersionsByFunction", FunctionName="none")
     assert {n: v["Timeout"] for n, v in found.items()} == {"$LATEST": 7, "1": 5, "3": 7}
     assert (found["3"]["Description"], found["$LATEST"]["Description"]) == ("the third", "")
@@ -712,7 +712,8 @@ def test_a_function_is_called_by_every_form_of_its_name(do: Do) -> None:
     for name in ("f", f"{ACCOUNT_ID}:function:f", arn, "f:$LATEST", f"{arn}:$LATEST"):
         assert do("lambda", "GetFunctionConfiguration", FunctionName=name)["Version"] == "$LATEST"
         assert do("lambda", "UpdateFunctionConfiguration", FunctionName=name, Timeout=4)["Timeout"] == 4
-        do("lambda", "PutFunctionConcurrency", FunctionName=name, ReservedConcurrentExecutions=2)
+        if "$LATEST" not in name:
+            do("lambda", "PutFunctionConcurrency", FunctionName=name, ReservedConcurrentExecutions=2)
         assert [a["Name"] for a in do("lambda", "ListAliases", FunctionName=name)["Aliases"]] == ["live"]
     for name in ("f:live", f"{ACCOUNT_ID}:function:f:1", f"{arn}:live"):
         assert do("lambda", "GetFunction", FunctionName=name)["Configuration"]["Version"] == "1"
@@ -753,7 +754,7 @@ def test_settings_of_asynchronous_events(do: Do) -> None:
     do("lambda", "UpdateFunctionEventInvokeConfig", FunctionName="f", MaximumRetryAttempts=0)
     do("lambda", "PutFunctionEventInvokeConfig", FunctionName="f", Qualifier="live", MaximumEventAgeInSeconds=60)
     found = do("lambda", "GetFunctionEventInvokeConfig", FunctionName=arn)
-    assert (found["MaximumRetryAttempts"], found["DestinationConfig"]) == (0, failed)
+    assert (found["MaximumRetryAttempts"], found["DestinationConfig"]) == (0, {"OnSuccess": {}, **failed})
     assert found["FunctionArn"] == f"{arn}:$LATEST"
     listed = do("lambda", "ListFunctionEventInvokeConfigs", FunctionName="f")["FunctionEventInvokeConfigs"]
     assert [c["FunctionArn"] for c in listed] == [f"{arn}:$LATEST", f"{arn}:live"]
@@ -846,6 +847,221 @@ def test_a_permission_is_given_once_and_to_somebody(do: Do, fields: dict[str, An
     assert lambdas.policy(arn) == before
     do("lambda", "RemovePermission", FunctionName="f", StatementId="s")
     assert lambdas.policy(arn) is None
+
+
+F = f"arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:"
+MISSING = "ResourceNotFoundException"
+MISMATCH = "The derived qualifier from the function name does not match the specified qualifier."
+REVISION = (
+    "The Revision Id provided does not match the latest Revision Id. Call the GetFunction/GetAlias API to retrieve the "
+    "latest Revision Id"
+)
+NO_TAGS = "Tags on function aliases and versions are not supported. Please specify a function ARN."
+INVOKE = {"Action": "lambda:InvokeFunction", "Principal": "s3.amazonaws.com"}
+TOO_MANY = "Number of tags exceeds resource tag limit."
+
+
+@pytest.mark.parametrize(
+    ("operation", "parameters", "code", "words"),
+    [
+        ("GetFunction", {"FunctionName": f"{F}none:1", "Qualifier": "$LATEST"}, PARAMETER, MISMATCH),
+        ("DeleteFunction", {"FunctionName": "f:1", "Qualifier": "$LATEST"}, PARAMETER, MISMATCH),
+        ("GetFunction", {"FunctionName": "f", "Qualifier": "9"}, MISSING, f"Function not found: {F}f:9"),
+        ("DeleteFunction", {"FunctionName": "none", "Qualifier": "9"}, MISSING, f"Function not found: {F}none"),
+        ("DeleteFunction", {"FunctionName": "f", "Qualifier": "live"}, PARAMETER,
+         "Deletion of aliases is not currently supported."),
+        ("GetFunction", {"FunctionName": F.replace(ACCOUNT_ID, "1" * 12) + "f"}, "AccessDeniedException",
+         F.replace(ACCOUNT_ID, "1" * 12) + "f is another account's, which lets nobody in."),
+        ("ListFunctions", {"FunctionVersion": "invalid"}, "ValidationException",
+         "1 validation error detected: Value 'invalid' at 'functionVersion' failed to satisfy constraint: Member must "
+         "satisfy enum value set: [ALL]"),
+        ("PutFunctionConcurrency", {"FunctionName": f"{F}f:$LATEST", "ReservedConcurrentExecutions": 0}, PARAMETER,
+         "This operation is permitted on Lambda functions only. Aliases and versions do not support this operation. "
+         "Please specify either a function name or an unqualified function ARN."),
+        ("PutFunctionConcurrency", {"FunctionName": "none", "ReservedConcurrentExecutions": 1}, MISSING,
+         f"Function not found: {F}none:$LATEST"),
+        ("PublishVersion", {"FunctionName": "f", "RevisionId": "wrong"}, "PreconditionFailedException", REVISION),
+        # aliases
+        ("CreateAlias", {"FunctionName": "f", "Name": "live", "FunctionVersion": "1"}, "ResourceConflictException",
+         f"Alias already exists: {F}f:live"),
+        ("CreateAlias", {"FunctionName": "f", "Name": "2024", "FunctionVersion": "1"}, "ValidationException",
+         "1 validation error detected: Value '2024' at 'name' failed to satisfy constraint: Member must satisfy "
+         "regular expression pattern: (?!^[0-9]+$)([a-zA-Z0-9-_]+)"),
+        ("CreateAlias", {"FunctionName": "f", "Name": "x", "FunctionVersion": "9"}, MISSING,
+         f"Function not found: {F}f:9"),
+        ("GetAlias", {"FunctionName": "f", "Name": "none"}, MISSING, f"Cannot find alias arn: {F}f:none"),
+        ("UpdateAlias", {"FunctionName": "f", "Name": "live", "RevisionId": "wrong"}, "PreconditionFailedException",
+         REVISION),
+        # permissions
+        ("AddPermission", {"FunctionName": "f:none", "Qualifier": "9", "StatementId": "t", **INVOKE}, PARAMETER,
+         MISMATCH),
+        ("AddPermission", {"FunctionName": "f", "Qualifier": "$LATEST", "StatementId": "t", **INVOKE}, PARAMETER,
+         "We currently do not support adding policies for $LATEST."),
+        ("AddPermission", {"FunctionName": "f:none", "StatementId": "t", **INVOKE}, MISSING,
+         f"Cannot find alias arn: {F}f:none"),
+        ("AddPermission", {"FunctionName": "f", "Qualifier": "9", "StatementId": "t", **INVOKE}, MISSING,
+         f"Function not found: {F}f:9"),
+        ("AddPermission", {"FunctionName": "f", "RevisionId": "wrong", "StatementId": "t", **INVOKE},
+         "PreconditionFailedException", REVISION),
+        ("GetPolicy", {"FunctionName": "none"}, MISSING, f"Function not found: {F}none"),
+        ("GetPolicy", {"FunctionName": "f", "Qualifier": "1"}, MISSING, "The resource you requested does not exist."),
+        ("GetPolicy", {"FunctionName": "f", "Qualifier": "9"}, MISSING, "The resource you requested does not exist."),
+        ("RemovePermission", {"FunctionName": "none", "StatementId": "s"}, MISSING, f"No policy found for: {F}none"),
+        ("RemovePermission", {"FunctionName": "f", "Qualifier": "none", "StatementId": "s"}, MISSING,
+         f"Cannot find alias arn: {F}f:none"),
+        ("RemovePermission", {"FunctionName": "f", "StatementId": "none"}, MISSING,
+         "Statement none is not found in resource policy."),
+        ("RemovePermission", {"FunctionName": "f:1", "StatementId": "s"}, MISSING,
+         "No policy is associated with the given resource."),
+        ("RemovePermission", {"FunctionName": "f", "StatementId": "s", "RevisionId": "wrong"},
+         "PreconditionFailedException", REVISION),
+        # tags
+        ("TagResource", {"Resource": f"{F}none", "Tags": {"a": "b"}}, MISSING, f"Function not found: {F}none"),
+        ("UntagResource", {"Resource": f"{F}none", "TagKeys": ["a"]}, MISSING, f"Function not found: {F}none"),
+        ("ListTags", {"Resource": f"{F}none"}, MISSING, f"Function not found: {F}none"),
+        ("TagResource", {"Resource": f"{F}f:1", "Tags": {"a": "b"}}, PARAMETER, NO_TAGS),
+        ("TagResource", {"Resource": f"{F}f:$LATEST", "Tags": {"a": "b"}}, PARAMETER, NO_TAGS),
+        ("TagResource", {"Resource": f"{F}f", "Tags": {}}, PARAMETER,
+         "An error occurred and the request cannot be processed."),
+        ("TagResource", {"Resource": f"{F}f", "Tags": {f"k{n}": "v" for n in range(50)}}, PARAMETER, TOO_MANY),
+        # asynchronous events
+        ("PutFunctionEventInvokeConfig", {"FunctionName": "none"}, PARAMETER,
+         "You must specify at least one of error handling or destination setting."),
+        ("PutFunctionEventInvokeConfig", {"FunctionName": "none", "MaximumRetryAttempts": 1}, MISSING,
+         "The function doesn't exist."),
+        ("PutFunctionEventInvokeConfig", {"FunctionName": "f", "Qualifier": "none", "MaximumRetryAttempts": 1}, MISSING,
+         "The function doesn't exist."),
+        ("UpdateFunctionEventInvokeConfig", {"FunctionName": "none", "MaximumRetryAttempts": 1}, MISSING,
+         "The function doesn't exist."),
+        ("ListFunctionEventInvokeConfigs", {"FunctionName": "none"}, MISSING, "The function doesn't exist."),
+        ("GetFunctionEventInvokeConfig", {"FunctionName": "none"}, MISSING,
+         f"The function {F}none:$LATEST doesn't have an EventInvokeConfig"),
+        ("DeleteFunctionEventInvokeConfig", {"FunctionName": "f", "Qualifier": "9"}, MISSING,
+         f"The function {F}f:9 doesn't have an EventInvokeConfig"),
+    ],
+)  # fmt: skip
+def test_calls_that_lambda_refuses(do: Do, operation: str, parameters: dict[str, Any], code: str, words: str) -> None:
+    """Recorded against AWS: localstack/localstack, tests/aws/services/lambda_/test_lambda_api.snapshot.json"""
+    function(do, Tags={"a": "b"})
+    do("lambda", "PublishVersion", FunctionName="f")
+    do("lambda", "CreateAlias", FunctionName="f", Name="live", FunctionVersion="1")
+    do("lambda", "AddPermission", FunctionName="f", StatementId="s", **INVOKE)
+    before = lambdas.policy(f"{F}f")
+    with pytest.raises((AwsError, Refusal)) as caught:
+        do("lambda", operation, **parameters)
+    error = caught.value
+    assert ((error.code, error.message) if isinstance(error, AwsError) else error.args[1:]) == (code, words)
+    assert lambdas.policy(f"{F}f") == before and do("lambda", "ListTags", Resource=f"{F}f")["Tags"] == {"a": "b"}
+    assert [a["Name"] for a in do("lambda", "ListAliases", FunctionName="f")["Aliases"]] == ["live"]
+
+
+def test_a_version_and_an_alias_have_a_policy_of_their_own(do: Do) -> None:
+    """Recorded against AWS: localstack/localstack, tests/aws/services/lambda_/test_lambda_api.snapshot.json,
+    test_lambda_permission_fn_versioning, test_function_revisions_permissions
+    """
+    arn = function(do)
+    do("lambda", "PublishVersion", FunctionName="f")
+    do("lambda", "CreateAlias", FunctionName="f", Name="live", FunctionVersion="1")
+    for more in ({}, {"Qualifier": "1"}, {"Qualifier": "live"}):
+        do("lambda", "AddPermission", FunctionName="f", StatementId="s", SourceArn="arn:aws:s3:::b", **INVOKE, **more)
+
+    def policy(**more: str) -> list[str]:
+        found = do("lambda", "GetPolicy", FunctionName="f", **more)
+        shown = do("lambda", "GetFunctionConfiguration", FunctionName="f", **more)
+        if more.get("Qualifier") == "live":
+            shown = do("lambda", "GetAlias", FunctionName="f", Name="live")
+        assert found["RevisionId"] == shown["RevisionId"]
+        return [statement["Resource"] for statement in json.loads(found["Policy"])["Statement"]]
+
+    assert (policy(), policy(Qualifier="1"), policy(Qualifier="live")) == ([arn], [f"{arn}:1"], [f"{arn}:live"])
+    seen = do("lambda", "GetFunction", FunctionName="f")["Configuration"]["RevisionId"]
+    do("lambda", "RemovePermission", FunctionName="f", StatementId="s", RevisionId=seen)
+    assert do("lambda", "GetFunction", FunctionName="f")["Configuration"]["RevisionId"] != seen
+    assert (policy(Qualifier="1"), policy(Qualifier="live")) == ([f"{arn}:1"], [f"{arn}:live"])
+
+
+@pytest.mark.parametrize(
+    ("fields", "principal", "condition"),
+    [
+        ({"Principal": "*", "SourceAccount": ACCOUNT_ID}, "*", {"StringEquals": {"AWS:SourceAccount": ACCOUNT_ID}}),
+        ({"Principal": ACCOUNT_ID}, {"AWS": f"arn:aws:iam::{ACCOUNT_ID}:root"}, None),
+        ({"Principal": f"arn:aws:iam::{ACCOUNT_ID}:role/r"}, {"AWS": f"arn:aws:iam::{ACCOUNT_ID}:role/r"}, None),
+        ({"Principal": "*", "EventSourceToken": "amzn1.ask.skill.x"}, "*",
+         {"StringEquals": {"lambda:EventSourceToken": "amzn1.ask.skill.x"}}),
+        ({"Principal": "*", "SourceArn": "arn:aws:s3:::b", "SourceAccount": ACCOUNT_ID,
+          "PrincipalOrgID": "o-1234567890"}, "*",
+         {"StringEquals": {"aws:PrincipalOrgID": "o-1234567890", "AWS:SourceAccount": ACCOUNT_ID},
+          "ArnLike": {"AWS:SourceArn": "arn:aws:s3:::b"}}),
+    ],
+)  # fmt: skip
+def test_what_a_permission_says(do: Do, fields: dict[str, str], principal: Any, condition: Any) -> None:
+    """Recorded against AWS: localstack/localstack, tests/aws/services/lambda_/test_lambda_api.snapshot.json,
+    test_add_lambda_permission_fields
+    """
+    arn, given_ = function(do), {"StatementId": "s", "Action": "lambda:InvokeFunction", **fields}
+    statement = json.loads(do("lambda", "AddPermission", FunctionName="f", **given_)["Statement"])
+    assert statement == {
+        "Sid": "s", "Effect": "Allow", "Principal": principal, "Action": "lambda:InvokeFunction", "Resource": arn,
+        **({"Condition": condition} if condition else {}),
+    }  # fmt: skip
+
+
+def test_lists_of_lambda_come_in_pages(do: Do) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/api/API_ListFunctions.html: fifty at most, without their state;
+    test_list_functions and test_alias_lifecycle, recorded against AWS in localstack/localstack,
+    tests/aws/services/lambda_/test_lambda_api.snapshot.json
+    """
+    function(do)
+    role = f"arn:aws:iam::{ACCOUNT_ID}:role/r"
+    for name in [f"f{n:02}" for n in range(50)]:
+        code = {"Runtime": "python3.13", "Role": role, "Handler": "a.f", "Code": {"ZipFile": archive()}}
+        do("lambda", "CreateFunction", FunctionName=name, **code)
+    for version in ("1", "2"):
+        do("lambda", "UpdateFunctionConfiguration", FunctionName="f", Timeout=int(version) + 3)
+        do("lambda", "PublishVersion", FunctionName="f")
+        do("lambda", "CreateAlias", FunctionName="f", Name=f"live{version}", FunctionVersion=version)
+        do("lambda", "PutFunctionEventInvokeConfig", FunctionName="f", Qualifier=version, MaximumRetryAttempts=1)
+
+    def pages(operation: str, **more: Any) -> list[list[str]]:
+        found, marker = list[list[str]](), {}
+        while not found or marker:
+            answer = do("lambda", operation, **more, **marker)
+            [items] = [value for value in answer.values() if isinstance(value, list)]
+            assert not any("State" in item for item in items)
+            found.append([(i.get("FunctionArn") or i["AliasArn"]).partition(":function:")[2] for i in items])
+            marker = {"Marker": answer["NextMarker"]} if answer.get("NextMarker") else {}
+        return found
+
+    assert [len(names) for names in pages("ListFunctions", MaxItems=1000)] == [50, 1]
+    assert [len(names) for names in pages("ListFunctions", MaxItems=20)] == [20, 20, 11]
+    assert pages("ListVersionsByFunction", FunctionName="f", MaxItems=2) == [["f:$LATEST", "f:1"], ["f:2"]]
+    assert pages("ListAliases", FunctionName="f", MaxItems=1) == [["f:live1"], ["f:live2"]]
+    assert pages("ListAliases", FunctionName="f", FunctionVersion="2") == [["f:live2"]]
+    assert pages("ListFunctionEventInvokeConfigs", FunctionName="f", MaxItems=1) == [["f:1"], ["f:2"]]
+
+
+def test_what_is_shown_of_an_alias_and_a_version_that_is_gone(do: Do) -> None:
+    """Recorded against AWS: localstack/localstack, tests/aws/services/lambda_/test_lambda_api.snapshot.json,
+    test_alias_lifecycle, test_delete_on_nonexisting_version, test_function_revisions_version_and_alias; test_lambda's
+    test_lambda_concurrency_update
+    """
+    arn, shown = function(do), list[str]()
+    for _ in range(2):
+        shown.append(do("lambda", "GetFunction", FunctionName="f")["Configuration"]["RevisionId"])
+        do("lambda", "PublishVersion", FunctionName="f")
+    assert shown[0] != shown[1] and "Layers" not in do("lambda", "GetFunction", FunctionName="f")["Configuration"]
+    made = do("lambda", "CreateAlias", FunctionName="f", Name="live", FunctionVersion="1")
+    for given_ in ({"FunctionName": "f", "Qualifier": "live"}, {"FunctionName": f"{arn}:live"}):
+        assert do("lambda", "GetFunction", **given_)["Configuration"]["FunctionArn"] == f"{arn}:live"
+    changed = do("lambda", "UpdateAlias", FunctionName="f", Name="live", RevisionId=made["RevisionId"], Description="x")
+    assert changed["RevisionId"] != made["RevisionId"]
+    again = do("lambda", "GetAlias", FunctionName="f", Name="live")
+    assert changed["RevisionId"] == again["RevisionId"] and "RoutingConfig" not in again
+    do("lambda", "DeleteFunction", FunctionName="f", Qualifier="9")
+    for reserved in (0, 3):
+        do("lambda", "PutFunctionConcurrency", FunctionName="f", ReservedConcurrentExecutions=reserved)
+        shown_ = do("lambda", "GetFunction", FunctionName="f")["Concurrency"]
+        assert shown_ == {"ReservedConcurrentExecutions": reserved}
 
 
 def test_names_of_functions() -> None:

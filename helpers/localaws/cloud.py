@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 
 import orjson
 
-from . import api_export, auth, embedded_metrics, firehose, permissions, protocols, website
+from . import api_export, auth, constraints, embedded_metrics, firehose, permissions, protocols, website
 from .actions import needed
 from .event_sources import EventSources, Needs
 from .gateway import Gateway
@@ -248,12 +248,9 @@ class Cloud:
         if call.operation == "PutBucketNotificationConfiguration":
             await self._check_destinations(call, request)
         if call.service == "lambda" and call.operation in ("CreateFunction", "UpdateFunctionConfiguration"):
-            await self._check_function(params, region, call.uri.get("FunctionName"))
+            await self._check_function(call, params, region)
         if call.operation in ("PutFunctionEventInvokeConfig", "UpdateFunctionEventInvokeConfig"):
-            role = (await self._function(call.uri["FunctionName"], None, region)).role
-            for given in (params.get("DestinationConfig") or {}).values():
-                await self._check_destination(given.get("Destination"), region)
-                self._check_target(role, given.get("Destination"), "The function's", "{target}")
+            await self._check_event_config(call.uri["FunctionName"], params.get("DestinationConfig") or {}, region)
         if call.service == "logs":
             self.runtime.flush()
         if call.operation == "ReceiveMessage":
@@ -303,7 +300,7 @@ class Cloud:
                 text = "Unable to validate the following destination configurations"
                 raise AwsError("InvalidArgument", text, ArgumentName=arn)
 
-    async def _check_function(self, params: dict[str, Any], region: str, name: str | None) -> None:
+    async def _check_function(self, call: Call, params: dict[str, Any], region: str) -> None:
         runtime, role = params.get("Runtime"), params.get("Role")
         for name_of, given in (("layers", "Layers"), ("file systems", "FileSystemConfigs"), ("images", "ImageConfig")):
             if params.get(given):
@@ -318,10 +315,14 @@ class Cloud:
                 "functions. We recommend you use a newer runtime "
                 f"({RUNTIMES[-2]}) while creating or updating functions."
             )
-            if not runtime.startswith("python"):
+            if runtime not in protocols.model("lambda")["shapes"]["Runtime"]["enum"]:
+                text = f"Value {runtime} at 'runtime' failed to satisfy constraint: Member must satisfy enum value "
+                text += f"set: [{', '.join(RUNTIMES)}] or be a valid ARN"
+            elif not runtime.startswith("python"):
                 text = f"The local AWS runs Python only: {', '.join(RUNTIMES)}, not {runtime}."
             raise AwsError("InvalidParameterValueException", text)
-        _, name, _ = lambdas.split(name or str(params.get("FunctionName")), region)
+        constraints.check("lambda", call.operation, params)
+        _, name, _ = lambdas.split(call.uri.get("FunctionName") or params["FunctionName"], region)
         arn = f"arn:aws:lambda:{region}:{ACCOUNT_ID}:function:{name}"
         if role is not None and not await self.on_moto(identities.trusts, role, "lambda.amazonaws.com", arn):
             raise AwsError(
@@ -331,6 +332,20 @@ class Cloud:
         if target := (params.get("DeadLetterConfig") or {}).get("TargetArn"):
             role = role or (await self._function(name, None, region)).role
             self._check_target(role, target, "The provided", "{service}")
+
+    async def _check_event_config(self, name: str, destinations: dict[str, Any], region: str) -> None:
+        """https://docs.aws.amazon.com/lambda/latest/api/API_PutFunctionEventInvokeConfig.html"""
+        try:
+            function = await self._function(name, None, region)
+        except AwsError:
+            return  # the seam says what is wrong, after the call's other faults
+        for given in destinations.values():
+            target = (given or {}).get("Destination")
+            await self._check_destination(target, region)
+            if target == ":".join(function.arn.split(":")[:7]):
+                text = "You can't specify the function as a destination for itself."
+                raise AwsError("InvalidParameterValueException", text)
+            self._check_target(function.role, target, "The function's", "{target}")
 
     async def _check_destination(self, target: str | None, region: str) -> None:
         """Raises what AWS answers when a queue, a topic or a function is not there."""

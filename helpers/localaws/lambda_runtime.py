@@ -512,7 +512,7 @@ def _check_json(payload: bytes) -> None:
     try:
         orjson.loads(payload)
     except orjson.JSONDecodeError as error:
-        text = f"Could not parse request body into json: {error}"
+        text = f"Could not parse request body into json: Could not parse payload into json: {error}"
         raise AwsError("InvalidRequestContentException", text, 400) from None
 
 

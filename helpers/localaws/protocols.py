@@ -267,3 +267,21 @@ def error_response(error: AwsError, protocol: str) -> Response:
             fields["__type"] = code.rpartition(".")[2].replace("NonExistentQueue", "QueueDoesNotExist")
     headers["Content-Type"] = "application/json" if protocol == "rest-json" else "application/x-amz-json-1.1"
     return Response(status, orjson.dumps(fields, default=str), headers)
+
+
+def page(
+    found: list[dict[str, Any]], key: str, asked: dict[str, str], most: int
+) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """One page of a REST list, by MaxItems and Marker: (its items, {"NextMarker": …} if there are more).
+
+    A marker is the next item's `key`, so that what was on a page may be deleted before the next one is asked for.
+    """
+    count, marker = asked.get("MaxItems", str(most)), asked.get("Marker")
+    if not re.fullmatch(r"[1-9]\d{0,3}|10000", count):
+        text = f"1 validation error detected: Value '{count}' at 'maxItems' failed to satisfy constraint: Member must "
+        raise AwsError("ValidationException", f"{text}have value between 1 and 10000")
+    keys, size = [item[key] for item in found], min(int(count), most)
+    if marker and marker not in keys:
+        raise AwsError("InvalidParameterValueException", f"Invalid marker: {marker}")
+    start = keys.index(marker) if marker else 0
+    return found[start : start + size], {"NextMarker": keys[start + size]} if len(keys) > start + size else {}

@@ -798,4 +798,58 @@ CASES = [
         "nothing-valid-in-here is invalid",
         STS_API + "API_AssumeRole.html",
     ),
+    # As recorded in localstack/localstack, tests/aws/services/lambda_/test_lambda_api.snapshot.json and test_lambda's
+    Refusal(
+        "a role that is no ARN",
+        "lambda.create_function",
+        {"FunctionName": "new", "Runtime": "python3.12", "Role": "r1", "Handler": "a.b", "Code": {"ZipFile": b"x"}},
+        VALIDATION,
+        "1 validation error detected: Value 'r1' at 'role' failed to satisfy constraint: Member must satisfy .*",
+        LAMBDA_API + "API_CreateFunction.html",
+    ),
+    Refusal(
+        "a runtime that nobody knows",
+        "lambda.create_function",
+        {"FunctionName": "new", "Runtime": "PYTHON3.9", "Role": "r1", "Handler": "a.b", "Code": {"ZipFile": b"x"}},
+        "InvalidParameterValueException",
+        "Value PYTHON3.9 at .runtime. failed to satisfy constraint: Member must satisfy enum value set: .* a valid ARN",
+        LAMBDA_API + "API_CreateFunction.html",
+    ),
+    Refusal(
+        "a function that is not there is invoked",
+        "lambda.invoke",
+        {"FunctionName": "doesnotexist"},
+        "ResourceNotFoundException",
+        r"Function not found: arn:aws:lambda:us-east-1:\d{12}:function:doesnotexist:\$LATEST",
+        LAMBDA_API + "API_Invoke.html",
+    ),
+    Refusal(
+        "two qualifiers for one call",
+        "lambda.invoke",
+        {"FunctionName": "raises-handler:1", "Qualifier": "$LATEST"},
+        "InvalidParameterValueException",
+        "The derived qualifier from the function name does not match the specified qualifier.",
+        LAMBDA_API + "API_Invoke.html",
+    ),
+    Refusal(
+        "another account's function",
+        "lambda.invoke",
+        {"FunctionName": "arn:aws:lambda:us-east-1:111111111111:function:raises-handler"},
+        "AccessDeniedException",
+        ".*",
+        LAMBDA_API + "API_Invoke.html",
+    ),
+    Refusal(
+        "a function that is its own destination",
+        "lambda.put_function_event_invoke_config",
+        {
+            "FunctionName": "raises-handler",
+            "DestinationConfig": {
+                "OnSuccess": {"Destination": "arn:aws:lambda:us-east-1:123456789012:function:raises-handler"}
+            },
+        },
+        "InvalidParameterValueException",
+        "You can't specify the function as a destination for itself.",
+        LAMBDA_API + "API_PutFunctionEventInvokeConfig.html",
+    ),
 ]

@@ -6,6 +6,7 @@ and what belongs to other kinds of functions than those that run from a zip.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import io
 import json
@@ -21,7 +22,7 @@ from typing import Any
 
 from .. import constraints
 from ..permissions import may_be_named
-from ..protocols import Call
+from ..protocols import Call, page
 from ..types import ACCOUNT_ID, AwsError, Function, Request
 from . import identities
 
@@ -40,6 +41,7 @@ _BEYOND = (
     "CodeSigningConfigArn", "TenancyConfig", "CapacityProviderConfig", "DurableConfig", "RuntimeConfig",
     "AcceleratorConfig", "PublishTo",
 )  # fmt: skip
+_OF_ONE = ("State", "StateReason", "StateReasonCode", "LastUpdateStatus", "LastUpdateStatusReason")
 _refused = partial(AwsError, "InvalidParameterValueException")
 
 
@@ -50,37 +52,54 @@ def _backend(region: str) -> Any:
 
 
 _NAME = re.compile(
-    r"(?:arn:aws:lambda:(?P<region>[a-z0-9-]+):)?(?:\d{12}:)?(?:function:)?"
-    r"(?P<name>[A-Za-z0-9_-]{1,64})(?::(?P<qualifier>\$LATEST|[A-Za-z0-9_-]{1,128}))?"
+    r"(?:arn:aws:lambda:(?P<region>[a-z0-9-]+):)?(?:(?P<account>\d{12}):)?(?:function:)?"
+    r"(?P<name>[A-Za-z0-9_-]+)(?::(?P<qualifier>\$LATEST|[A-Za-z0-9_-]{1,128}))?"
+)
+_NAME_ON_AWS = (
+    r"(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso(b?)))?-[a-z]+-\d{1}:)?(\d{12}:)?(function:)?"
+    r"([a-zA-Z0-9-_]+)(:(\$LATEST|[a-zA-Z0-9-_]+))?"
 )
 
 
 def split(name_or_arn: str, region: str) -> tuple[str, str, str | None]:
     """(region, function name, qualifier) of a name, a partial or a full ARN; `region` "" takes the ARN's.
 
-    Raises AwsError ValidationException for what is none of them, ResourceNotFoundException for another region's.
+    Raises AwsError ValidationException for what is none of them, ResourceNotFoundException for another region's,
+    AccessDeniedException for another account's.
     https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html#API_Invoke_RequestParameters
     """
     found = _NAME.fullmatch(name_or_arn)
+    text = f"1 validation error detected: Value '{name_or_arn}' at 'functionName' failed to satisfy constraint: Member"
     if not found:
-        text = f"1 validation error detected: Value '{name_or_arn}' at 'functionName' failed to satisfy constraint:"
-        raise AwsError("ValidationException", f"{text} Member must satisfy regular expression pattern: {_NAME.pattern}")
+        raise AwsError("ValidationException", f"{text} must satisfy regular expression pattern: {_NAME_ON_AWS}")
+    if len(found["name"]) > 64:
+        raise _refused(f"{text} must have length less than or equal to 64")
     where = found["region"] or region
     if region and where != region:
         text = f"Functions from '{where}' are not reachable in this region ('{region}')"
         raise AwsError("ResourceNotFoundException", text, 404)
+    if found["account"] not in (None, ACCOUNT_ID):
+        raise AwsError("AccessDeniedException", f"{name_or_arn} is another account's, which lets nobody in.", 403)
     return where, found["name"], found["qualifier"]
+
+
+def _one(in_name: str | None, qualifier: str | None) -> str | None:
+    """The qualifier of a call; raises AwsError if the function's name has another one than the parameter says."""
+    if in_name and qualifier and in_name != qualifier:
+        raise _refused("The derived qualifier from the function name does not match the specified qualifier.")
+    return qualifier or in_name
 
 
 def lookup(name_or_arn: str, qualifier: str | None, region: str) -> Function:
     """The function as it stands now; raises AwsError ResourceNotFoundException."""
     region, name, in_name = split(name_or_arn, region)
-    qualifier = qualifier or in_name
+    qualifier = _one(in_name, qualifier)
     arn = f"arn:aws:lambda:{region}:{ACCOUNT_ID}:function:{name}" + (f":{qualifier}" if qualifier else "")
     try:
         stored = _backend(region).get_function(name, qualifier)
     except Exception:
-        raise AwsError("ResourceNotFoundException", f"Function not found: {arn}", 404) from None
+        missing = arn if qualifier else f"{arn}:$LATEST"
+        raise AwsError("ResourceNotFoundException", f"Function not found: {missing}", 404) from None
     latest = _backend(region).get_function(name)
     reserved = latest.reserved_concurrency
     return Function(
@@ -102,17 +121,13 @@ def lookup(name_or_arn: str, qualifier: str | None, region: str) -> Function:
 
 
 def policy(arn: str) -> dict[str, Any] | None:
-    """A function's resource policy, or None.
-
-    moto writes `arn…:$LATEST` as the resource of a permission given without a qualifier; on AWS it is the bare ARN.
-    """
+    """The permissions of a function, its versions and its aliases, each for its own ARN, or None."""
     region, name, _ = split(arn, "")
     try:
         statements = _backend(region).get_function(name).policy.statements
     except Exception:
         return None
-    fixed = [s | {"Resource": s["Resource"].rstrip(":").removesuffix(":$LATEST")} for s in statements]
-    return {"Statement": fixed} if fixed else None
+    return {"Statement": [*statements]} if statements else None
 
 
 def event_settings(arn: str) -> dict[str, Any]:
@@ -143,23 +158,53 @@ def check(call: Call, p: dict[str, Any], region: str) -> None:
         _check_latest(call, p, region)
     if call.operation.endswith("FunctionEventInvokeConfig"):
         _check_event_config(call, p)
-    if call.operation == "AddPermission":
-        _check_principal(str(p.get("Principal")))
-    if p.get("RoutingConfig", {}).get("AdditionalVersionWeights"):
+    if (p.get("RoutingConfig") or {}).get("AdditionalVersionWeights"):
         raise _refused("The local AWS has no weights for aliases: an alias names one version.")
+    if call.operation in ("CreateAlias", "UpdateAlias"):
+        constraints.check("lambda", call.operation, p)
+    if call.operation in ("TagResource", "UntagResource"):
+        _check_tags(call.uri["Resource"], p.get("Tags"), region)
+    if call.operation == "PutFunctionConcurrency":
+        if split(call.uri["FunctionName"], region)[2]:
+            text = "This operation is permitted on Lambda functions only. Aliases and versions do not support this "
+            text += "operation. Please specify either a function name or an unqualified function ARN."
+            raise _refused(text)
+        lookup(call.uri["FunctionName"], None, region)
 
 
-def _check_principal(principal: str) -> None:
-    """A permission is for somebody. https://docs.aws.amazon.com/lambda/latest/api/API_AddPermission.html"""
+def _check_tags(arn: str, tags: dict[str, str] | None, region: str) -> None:
+    """Tags are a function's, fifty at most. https://docs.aws.amazon.com/lambda/latest/dg/configuration-tags.html
+
+    `tags` is None when some are taken away.
+    """
+    _, name, qualifier = split(arn, region)
+    if qualifier:
+        raise _refused("Tags on function aliases and versions are not supported. Please specify a function ARN.")
+    if tags == {}:
+        raise _refused("An error occurred and the request cannot be processed.")
+    try:
+        known = _backend(region).get_function(name).tags
+    except Exception:
+        raise AwsError("ResourceNotFoundException", f"Function not found: {arn}", 404) from None
+    if tags and len({**known, **tags}) > 50:
+        raise _refused("Number of tags exceeds resource tag limit.")
+
+
+def _principal(principal: str) -> Any:
+    """Whom a permission is for. https://docs.aws.amazon.com/lambda/latest/api/API_AddPermission.html"""
     kind = "Service" if re.fullmatch(r"[a-z0-9.-]+\.[a-z]+", principal) else "AWS"
     if not may_be_named(kind, principal, identities.exists):
         raise _refused("The provided principal was invalid. Please check the principal and try again.")
+    arn = f"arn:aws:iam::{principal}:root" if principal.isdigit() else principal
+    return principal if principal == "*" else {kind: arn}
 
 
 def _check_event_config(call: Call, p: dict[str, Any]) -> None:
     """https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html"""
     if call.operation.startswith(("Put", "Update")):
         p = constraints.check("lambda", call.operation, p)
+        if call.operation.startswith("Put") and not p:
+            raise _refused("You must specify at least one of error handling or destination setting.")
         for when, given in p.get("DestinationConfig", {}).items():
             kind = (given.get("Destination", "").split(":") + ["", "", ""])[2]
             if kind == "s3" and when == "OnSuccess":
@@ -182,14 +227,19 @@ def _check_latest(call: Call, p: dict[str, Any], region: str) -> None:
         latest = _backend(region).get_function(name)
     except Exception:
         return  # moto says that it is not there
-    if p.get("RevisionId") not in (None, latest.revision):
-        text = "The RevisionId provided does not match the latest RevisionId. Call the GetFunction API to retrieve the "
-        raise AwsError("PreconditionFailedException", f"{text}latest RevisionId for your resource.", 412)
+    _check_revision(latest, p.get("RevisionId"))
     if call.operation == "PublishVersion" and p.get("CodeSha256") not in (None, latest.code_sha_256):
         text = (
             f"CodeSHA256 ({p['CodeSha256']}) is different from current CodeSHA256 in $LATEST ({latest.code_sha_256})."
         )
         raise _refused(f"{text} Please try again with the CodeSHA256 in $LATEST.")
+
+
+def _check_revision(target: Any, given: str | None) -> None:
+    """Raises AwsError if a function, a version or an alias has changed since its caller has seen it."""
+    if given not in (None, target.revision_id):
+        text = "The Revision Id provided does not match the latest Revision Id. Call the GetFunction/GetAlias API to "
+        raise AwsError("PreconditionFailedException", f"{text}retrieve the latest Revision Id", 412)
 
 
 def by_name(call: Call, p: dict[str, Any], request: Request, region: str) -> Request:
@@ -199,6 +249,7 @@ def by_name(call: Call, p: dict[str, Any], request: Request, region: str) -> Req
     """
     if "FunctionName" in call.uri:
         _, name, qualifier = split(call.uri["FunctionName"], region)
+        _one(qualifier, dict(urllib.parse.parse_qsl(request.query)).get("Qualifier"))
         place = name if qualifier in (None, "$LATEST") else f"{name}:{qualifier}"
         parts = request.path.split("/")  # /2015-03-31/functions/<name>/…
         return replace(request, path="/".join([*parts[:3], place, *parts[4:]]))
@@ -267,7 +318,6 @@ def install() -> None:
     function its RevisionId, publish versions as AWS does, and refuse what is no zip."""
     import moto.awslambda.models as models
     from moto.awslambda.models import LambdaFunction, LambdaStorage
-    from moto.awslambda.policy import Policy
 
     def checked(name: str) -> Any:
         original = getattr(models, name)
@@ -282,17 +332,18 @@ def install() -> None:
     for name in ("_zipfile_content", "_s3_content"):
         setattr(models, name, checked(name))
 
-    first, update, update_code, numbered, shown = (
+    first, update, update_code, numbered, shown, code = (
         LambdaFunction.__init__,
         LambdaFunction.update_configuration,
         LambdaFunction.update_function_code,
         LambdaFunction.set_version,
         LambdaFunction.get_configuration,
+        LambdaFunction.get_code,
     )
 
     def changed(self: Any) -> dict[str, Any]:
         self.last_modified = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "+0000")
-        self.revision = str(uuid.uuid4())
+        self.revision_id = str(uuid.uuid4())
         return get_configuration(self)
 
     def __init__(self: Any, account_id: str, spec: dict[str, Any], *rest: Any, **more: Any) -> None:
@@ -324,15 +375,19 @@ def install() -> None:
     def get_configuration(self: Any, on_create: bool = False) -> dict[str, Any]:
         config: dict[str, Any] = shown(self, on_create)
         config |= {
-            "RevisionId": self.revision,
+            "RevisionId": self.revision_id,
             "LoggingConfig": {"LogFormat": "Text", "LogGroup": self.logs_group_name},
         }
         if self.dead_letter:
             config["DeadLetterConfig"] = self.dead_letter
-        return config
+        return {name: value for name, value in config.items() if name != "Layers"}
+
+    def get_code(self: Any) -> dict[str, Any]:
+        reserved = self.reserved_concurrency
+        return code(self) | ({} if reserved is None else {"Concurrency": {"ReservedConcurrentExecutions": reserved}})
 
     for function in (
-        __init__, update_configuration, update_function_code, set_version, get_configuration,
+        __init__, update_configuration, update_function_code, set_version, get_configuration, get_code,
     ):  # fmt: skip
         setattr(LambdaFunction, function.__name__, function)
 
@@ -348,6 +403,7 @@ def install() -> None:
             return latest.published[1]
         made = copy.copy(latest)
         latest.versions += 1
+        latest.revision_id = str(uuid.uuid4())
         made.set_version(latest.versions)
         made.description = description or made.description
         latest.published = state, made
@@ -363,37 +419,151 @@ def install() -> None:
         qualifier = qualifier or in_name
         if qualifier == "$LATEST":
             raise _refused("$LATEST version cannot be deleted without deleting the function.")
+        latest = self.get_function_by_name_forbid_qualifier(name)
+        if qualifier and not qualifier.isdigit():
+            raise _refused("Deletion of aliases is not currently supported.")
         named = self.list_aliases(name) if qualifier else ()
         if used := [alias.name for alias in named if qualifier == alias.function_version]:
             text = f"Version {qualifier} of {name} is what an alias refers to: {', '.join(used)}."
             raise AwsError("ResourceConflictException", text, 409)
-        del_function(self, name_or_arn, qualifier)
+        if not qualifier or self._get_version(latest.function_name, qualifier):  # a version that is gone is gone
+            del_function(self, name_or_arn, qualifier)
 
     list_versions = LambdaStorage.list_versions_by_function
 
     def list_versions_by_function(self: Any, name: str) -> Any:
         """Of a function by its name or ARN, which must be there; moto takes a name, and tells of none otherwise."""
-        name = lookup(urllib.parse.unquote(name), None, self.region_name).name
-        return list_versions(self, name)
+        name = split(urllib.parse.unquote(name), self.region_name)[1]
+        return list_versions(self, self.get_function_by_name_forbid_qualifier(name).function_name)
 
     setattr(LambdaStorage, "publish_version", publish_version)  # noqa: B010
     setattr(LambdaStorage, "del_function", del_unused)  # noqa: B010
     setattr(LambdaStorage, "list_versions_by_function", list_versions_by_function)  # noqa: B010
-    add_statement = Policy.add_statement
-
-    def add_new_statement(self: Any, raw: str, qualifier: str | None = None) -> Any:
-        """https://docs.aws.amazon.com/lambda/latest/api/API_AddPermission.html"""
-        sid = json.loads(raw).get("StatementId")
-        arn = self.parent.function_arn + (f":{qualifier}" if qualifier else "")
-        if any((statement.get("Sid"), statement.get("Resource")) == (sid, arn) for statement in self.statements):
-            text = (
-                f"The statement id ({sid}) provided already exists. Please provide a new statement id, or remove the "
-            )
-            raise AwsError("ResourceConflictException", f"{text}existing statement.", 409)
-        return add_statement(self, raw, qualifier)
-
-    setattr(Policy, "add_statement", add_new_statement)  # noqa: B010
+    _install_aliases()
+    _install_permissions()
     _install_event_configs()
+    _install_lists()
+
+
+def _named(response: Any) -> tuple[str, str | None]:
+    """(function name, qualifier) that a call to moto is about: see `by_name`."""
+    _, name, qualifier = split(urllib.parse.unquote(response.path.split("/")[3]), response.region)
+    return name, qualifier or response.querystring.get("Qualifier", [None])[0]
+
+
+def _install_aliases() -> None:
+    """An alias has a revision for each of its states, and is what a function is shown by when it is asked for by it.
+
+    https://docs.aws.amazon.com/lambda/latest/api/API_UpdateAlias.html
+    """
+    import moto.awslambda.models as models
+    from moto.awslambda.models import LambdaAlias
+    from moto.awslambda.responses import LambdaResponse
+
+    update, shown, update_alias, get_alias = (
+        LambdaAlias.update, LambdaAlias.to_json, LambdaResponse.update_alias, LambdaResponse.get_alias,
+    )  # fmt: skip
+
+    def update_with_revision(self: Any, *changes: Any) -> None:
+        update(self, *changes)
+        self.revision_id = str(uuid.uuid4())
+
+    def checked(self: Any) -> tuple[int, dict[str, Any], str]:
+        alias = self.backend.get_alias(urllib.parse.unquote(self.path.split("/")[5]), _named(self)[0])
+        _check_revision(alias, self.json_body.get("RevisionId"))
+        return 200, {}, update_alias(self)[2]  # type: ignore[return-value]
+
+    def qualified(configuration: dict[str, Any], name: str, qualifier: str | None) -> dict[str, Any]:
+        if qualifier := name.partition(":")[2] or qualifier:
+            bare = ":".join(configuration["FunctionArn"].split(":")[:7])
+            configuration["FunctionArn"] = f"{bare}:{qualifier}"
+        return configuration
+
+    for owner, name, function in (
+        (LambdaAlias, "update", update_with_revision),
+        (LambdaAlias, "to_json", lambda self: {k: v for k, v in shown(self).items() if k != "RoutingConfig"}),
+        (LambdaResponse, "update_alias", checked),
+        (LambdaResponse, "get_alias", lambda self: (200, {}, get_alias(self)[2])),
+        (LambdaResponse, "_set_configuration_qualifier", staticmethod(qualified)),
+        (models, "ConflictException", lambda text: AwsError("ResourceConflictException", text, 409)),
+    ):
+        setattr(owner, name, function)
+
+
+def _install_permissions() -> None:
+    """A function, a version and an alias have a policy each, which has their revision; moto has one for all of them.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/access-control-resource-based.html
+    https://docs.aws.amazon.com/lambda/latest/api/API_AddPermission.html: what becomes a condition
+    """
+    from moto.awslambda.exceptions import GenericResourcNotFound, UnknownFunctionException, UnknownPolicyException
+    from moto.awslambda.responses import LambdaResponse
+
+    conditions = {
+        "FunctionUrlAuthType": "lambda:FunctionUrlAuthType", "PrincipalOrgID": "aws:PrincipalOrgID",
+        "SourceAccount": "AWS:SourceAccount", "EventSourceToken": "lambda:EventSourceToken",
+    }  # fmt: skip
+
+    def found(self: Any) -> tuple[list[dict[str, Any]], Any, str]:
+        """(the statements of all the function's policies, what the call is about, its ARN); moto's error if none."""
+        name, qualifier = _named(self)
+        latest = self.backend.get_function(name)
+        alias = qualifier and re.fullmatch(r"(?!\d+$)[\w-]+", qualifier)
+        target = self.backend.get_alias(qualifier, name) if alias else self.backend.get_function(name, qualifier)
+        return latest.policy.statements, target, latest.function_arn + (f":{qualifier}" if qualifier else "")
+
+    def add_permission(self: Any) -> str:
+        p = self.json_body
+        principal = _principal(str(p.get("Principal")))
+        statements, target, arn = found(self)
+        if arn.endswith(":$LATEST"):
+            raise _refused("We currently do not support adding policies for $LATEST.")
+        if p.get("InvokedViaFunctionUrl"):
+            raise _refused("The local AWS has no function URLs.")
+        _check_revision(target, p.get("RevisionId"))
+        if any((known["Sid"], known["Resource"]) == (p["StatementId"], arn) for known in statements):
+            text = f"The statement id ({p['StatementId']}) provided already exists. Please provide a new statement id, "
+            raise AwsError("ResourceConflictException", f"{text}or remove the existing statement.", 409)
+        equal = {key: p[name] for name, key in conditions.items() if p.get(name)}
+        like = {"AWS:SourceArn": p["SourceArn"]} if p.get("SourceArn") else {}
+        tests = {name: test for name, test in (("StringEquals", equal), ("ArnLike", like)) if test}
+        statement = {
+            "Sid": p["StatementId"], "Effect": "Allow", "Principal": principal, "Action": p["Action"], "Resource": arn,
+            **({"Condition": tests} if tests else {}),
+        }  # fmt: skip
+        statements.append(statement)
+        target.revision_id = str(uuid.uuid4())
+        return json.dumps({"Statement": json.dumps(statement)})
+
+    def get_policy(self: Any) -> str:
+        name, qualifier = _named(self)
+        latest = self.backend.get_function(name)
+        arn = latest.function_arn + (f":{qualifier}" if qualifier else "")
+        of_this = [statement for statement in latest.policy.statements if statement["Resource"] == arn]
+        if not of_this:
+            raise GenericResourcNotFound()
+        document = {"Version": "2012-10-17", "Id": "default", "Statement": of_this}
+        return json.dumps({"Policy": json.dumps(document), "RevisionId": found(self)[1].revision_id})
+
+    def remove_permission(self: Any) -> tuple[int, dict[str, Any], str]:
+        try:
+            statements, target, arn = found(self)
+        except UnknownFunctionException as error:
+            text = error.message.replace("Function not found", "No policy found for")
+            raise AwsError("ResourceNotFoundException", text, 404) from None
+        _check_revision(target, self.querystring.get("RevisionId", [None])[0])
+        sid = urllib.parse.unquote(self.path.split("/")[5])
+        of_this = [statement for statement in statements if statement["Resource"] == arn]
+        if not of_this:
+            raise UnknownPolicyException()
+        if sid not in [statement["Sid"] for statement in of_this]:
+            raise AwsError("ResourceNotFoundException", f"Statement {sid} is not found in resource policy.", 404)
+        statements[:] = [known for known in statements if (known["Sid"], known["Resource"]) != (sid, arn)]
+        target.revision_id = str(uuid.uuid4())
+        return 204, {"status": 204}, ""
+
+    for method in (add_permission, get_policy, remove_permission):
+        setattr(LambdaResponse, method.__name__, method)
 
 
 def _install_event_configs() -> None:
@@ -404,16 +574,23 @@ def _install_event_configs() -> None:
     from moto.awslambda.responses import LambdaResponse
 
     def found(self: Any) -> tuple[dict[str, Any], str, str]:
-        """(the function's configurations, the qualifier, its ARN); moto's error if there is no such function."""
-        _, name, qualifier = split(urllib.parse.unquote(self.path.split("/")[3]), self.region)
-        qualifier = qualifier or self._get_param("Qualifier") or "$LATEST"
-        self.backend.get_function(name, qualifier)
-        latest = self.backend.get_function(name)
-        return latest.event_configs, qualifier, f"{latest.function_arn}:{qualifier}"
+        """(the function's configurations, the qualifier, its ARN)"""
+        name, qualifier = _named(self)
+        try:
+            self.backend.get_function(name, qualifier)
+            latest = self.backend.get_function(name)
+        except Exception:
+            raise AwsError("ResourceNotFoundException", "The function doesn't exist.", 404) from None
+        return latest.event_configs, qualifier or "$LATEST", f"{latest.function_arn}:{qualifier or '$LATEST'}"
 
     def known(self: Any) -> tuple[dict[str, Any], str]:
-        configs, qualifier, arn = found(self)
+        """The same; of a function that is not there AWS says that it has no configuration."""
+        name, given = _named(self)
+        configs, qualifier = dict[str, Any](), given or "$LATEST"
+        with contextlib.suppress(AwsError):
+            configs, qualifier, _ = found(self)
         if qualifier not in configs:
+            arn = f"arn:aws:lambda:{self.region}:{ACCOUNT_ID}:function:{name}:{qualifier}"
             text = f"The function {arn} doesn't have an EventInvokeConfig"
             raise AwsError("ResourceNotFoundException", text, 404)
         return configs, qualifier
@@ -421,11 +598,12 @@ def _install_event_configs() -> None:
     def put(self: Any) -> str:
         configs, qualifier, arn = found(self)
         given = {k: v for k, v in self.json_body.items() if v is not None}
-        empty: dict[str, Any] = {"DestinationConfig": {"OnSuccess": {}, "OnFailure": {}}}
-        configs[qualifier] = {**empty, **given, "FunctionArn": arn, "LastModified": round(time.time(), 3)}
+        given["DestinationConfig"] = {"OnSuccess": {}, "OnFailure": {}, **given.get("DestinationConfig", {})}
+        configs[qualifier] = {**given, "FunctionArn": arn, "LastModified": round(time.time(), 3)}
         return json.dumps(configs[qualifier])
 
     def update(self: Any) -> str:
+        found(self)
         configs, qualifier = known(self)
         given = {k: v for k, v in self.json_body.items() if v is not None}
         configs[qualifier] = {**configs[qualifier], **given, "LastModified": round(time.time(), 3)}
@@ -444,3 +622,37 @@ def _install_event_configs() -> None:
         setattr(LambdaResponse, f"{method.__name__}_function_event_invoke_config", method)
     listed = lambda self: json.dumps({"FunctionEventInvokeConfigs": list(found(self)[0].values())})  # noqa: E731
     setattr(LambdaResponse, "list_function_event_invoke_configs", listed)  # noqa: B010
+
+
+def _install_lists() -> None:
+    """Lists come in pages. In those of functions and versions the state is missing, as on AWS.
+
+    https://docs.aws.amazon.com/lambda/latest/api/API_ListFunctions.html
+    """
+    from moto.awslambda.responses import LambdaResponse
+
+    def paged(method: str, name: str, key: str, most: int) -> Any:
+        original = getattr(LambdaResponse, method)
+
+        def listed(self: Any) -> str:
+            asked = {name: values[0] for name, values in self.querystring.items()}
+            version = asked.get("FunctionVersion")
+            if method == "list_functions" and version not in (None, "ALL"):
+                text = f"1 validation error detected: Value '{version}' at 'functionVersion' failed to satisfy "
+                raise AwsError("ValidationException", f"{text}constraint: Member must satisfy enum value set: [ALL]")
+            answer = original(self)
+            found = json.loads(answer if isinstance(answer, str) else answer[2])[name]
+            if method == "list_aliases" and version:
+                found = [alias for alias in found if alias["FunctionVersion"] == version]
+            items, more = page(found, key, asked, most)
+            return json.dumps({name: [{k: v for k, v in i.items() if k not in _OF_ONE} for i in items], **more})
+
+        return listed
+
+    for method, name, key, most in (
+        ("list_functions", "Functions", "FunctionArn", 50),
+        ("list_versions_by_function", "Versions", "FunctionArn", 50),
+        ("list_aliases", "Aliases", "AliasArn", 10_000),
+        ("list_function_event_invoke_configs", "FunctionEventInvokeConfigs", "FunctionArn", 50),
+    ):
+        setattr(LambdaResponse, method, paged(method, name, key, most))
