@@ -6,6 +6,7 @@ Each case names the page of AWS's documentation that its expectation rests on; t
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import json
 import os
@@ -27,7 +28,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from conformance import dynamo, invoked, policies, refusals, web
 from conformance.cases import Invoke, Policy, Refusal, Web
-from conformance.lab import ACCOUNT, HANDLERS, World, until, world
+from conformance.lab import ACCOUNT, HANDLERS, World, until, world, zipped
 from conformance.match import Between, Has, Text
 
 
@@ -553,6 +554,29 @@ def test_presigned_urls(lab: World) -> None:
     assert asked(urllib.request.Request(download))[::2] == (200, b"hello")
     status, _, body = asked(urllib.request.Request(download.replace("presigned/", "other/")))
     assert status == 403 and b"<Code>SignatureDoesNotMatch</Code>" in body
+
+
+def test_a_functions_zip_is_downloaded(lab: World) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/api/API_FunctionCodeLocation.html: a presigned URL, for ten minutes"""
+    client, name = lab.client("lambda"), lab.function("raises.handler", {"Timeout": 31})
+
+    def location(**more: str) -> str:
+        found: str = client.get_function(FunctionName=name, **more)["Code"]["Location"]
+        return found
+
+    def status(url: str, **headers: str) -> int:
+        return asked(urllib.request.Request(url, headers=headers))[0]
+
+    client.publish_version(FunctionName=name)
+    now, first = location(), location(Qualifier="1")
+    body = asked(urllib.request.Request(now))[2]
+    listed = client.get_function_configuration(FunctionName=name)["CodeSha256"]
+    assert base64.b64encode(hashlib.sha256(body).digest()).decode() == listed
+    assert asked(urllib.request.Request(first))[2] == body
+    soon = now.replace("/_aws/code/", "/_aws/code/1")
+    assert (status(soon), status(now[:-1]), status(now, Host="example.com")) == (403, 403, 421)
+    client.update_function_code(FunctionName=name, ZipFile=zipped("counter.handler"))
+    assert (status(now), status(first), status(location())) == (404, 200, 200)
 
 
 def test_large_files_go_up_in_parts(lab: World) -> None:

@@ -9,7 +9,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import hashlib
+import hmac
 import logging
+import os
 import re
 import time
 import urllib.parse
@@ -38,6 +41,7 @@ from .warehouse.sqltypes import SqlError
 
 EXECUTE_API = "/_aws/execute-api/"  # no bucket can be called so: names have no underscore
 HEALTH = "/_aws/health"
+CODE = "/_aws/code/"  # and when it expires, whose code, which code
 CLOCK = "/_aws/clock"  # the rules' clock; a signed GET says what it shows, a signed POST {"seconds": n} moves it
 _READ_ONLY = ("Get", "List", "Describe", "Head", "Simulate")
 # Calls that moto would only store, or answer in a way that AWS does not.
@@ -84,6 +88,7 @@ class Cloud:
     def __init__(self, folder: Path, port: int, access_key: str, secret_key: str) -> None:
         self.port = port
         self.hosts = {f"127.0.0.1:{port}", f"localhost:{port}"}
+        self._secret = os.urandom(32)  # signs the addresses of functions' code
         self.keys = auth.Keys(identities.find)
         self.keys.issue_root(access_key, secret_key)
         self.policies = permissions.Policies(identities.policies, self._resource_policy)
@@ -175,6 +180,8 @@ class Cloud:
             api_id, _, rest = request.path[len(EXECUTE_API) :].partition("/")
             stage, slash, path = rest.partition("/")
             return Prompt(self.gateway.handle(request, api_id, stage, slash + path))
+        if request.path.startswith(CODE):
+            return self._guarded(self._code(request), "s3")
         protocol = protocols.hint(request)
         try:
             signed = auth.verify(request, self.keys)
@@ -258,6 +265,10 @@ class Cloud:
         response = await self.on_moto(lambda: self._loading.result()(call, params, request, signed))
         if changes and response.status < 300:
             await self._changed(call, response, region)
+        if call.operation == "GetFunction" and response.status == 200:
+            found = orjson.loads(response.body)
+            found["Code"]["Location"] = self._code_url(found["Configuration"])
+            return _json(found)
         return response
 
     async def _receive(self, call: Call, params: dict[str, Any], request: Request, signed: auth.Signed) -> Response:
@@ -395,6 +406,32 @@ class Cloud:
                 self._deployments.setdefault(api_id, {})[deployment] = kept
 
     # Lambda
+
+    def _code_url(self, configuration: dict[str, Any]) -> str:
+        """Where anyone has a function's zip from, for ten minutes.
+
+        https://docs.aws.amazon.com/lambda/latest/api/API_GetFunction.html
+        """
+        code = configuration["CodeSha256"].translate(str.maketrans("+/", "-_"))
+        path = f"{CODE}{int(time.time()) + 600}/{configuration['FunctionArn']}/{code}"
+        return f"http://127.0.0.1:{self.port}{urllib.parse.quote(path)}?X-Amz-Signature={self._mark(path)}"
+
+    def _mark(self, path: str) -> str:
+        return hashlib.blake2b(path.encode(), key=self._secret, digest_size=32).hexdigest()
+
+    async def _code(self, request: Request) -> Response:
+        path = urllib.parse.unquote(request.path)
+        given = dict(urllib.parse.parse_qsl(request.query)).get("X-Amz-Signature", "")
+        if not hmac.compare_digest(given.encode(), self._mark(path).encode()) or request.method != "GET":
+            text = "The request signature we calculated does not match the signature you provided."
+            raise AwsError("SignatureDoesNotMatch", text, 403)
+        until, arn, code = path[len(CODE) :].split("/")
+        if time.time() > int(until):
+            raise AwsError("AccessDenied", "Request has expired", 403)
+        function = await self._function(arn, None, arn.split(":")[3])
+        if function.code_sha256.translate(str.maketrans("+/", "-_")) != code:
+            raise AwsError("NoSuchKey", "The specified key does not exist.", 404)  # the code is another one now
+        return Response(200, function.code, {"Content-Type": "application/zip"})
 
     async def _function(self, name: str, qualifier: str | None, region: str) -> Function:
         key = (name, qualifier, region)
