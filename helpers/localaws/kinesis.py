@@ -199,7 +199,8 @@ class Kinesis:
     # Streams
 
     def CreateStream(self, p: Parameters, region: str) -> None:
-        name, mode = p["StreamName"], p.get("StreamModeDetails", {}).get("StreamMode", "PROVISIONED")
+        meant = "PROVISIONED" if "ShardCount" in p else "ON_DEMAND"  # by a call without StreamModeDetails
+        name, mode = p["StreamName"], p.get("StreamModeDetails", {}).get("StreamMode", meant)
         if (mode == "ON_DEMAND") == ("ShardCount" in p):
             raise _validation("ShardCount must be given for a PROVISIONED stream, and not for one that is ON_DEMAND.")
         count, stream = p.get("ShardCount", 4), Stream(name, region, mode, self.clock())
