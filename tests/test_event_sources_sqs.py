@@ -289,6 +289,7 @@ def test_what_aws_refuses_is_refused(lab: Lab, queue: Queue) -> None:
         ({"BisectBatchOnFunctionError": True}, "Bisect"),
         ({"FilterCriteria": {"Filters": [{"Pattern": "{}"}]}}, "Invalid filter pattern definition"),
         ({"FilterCriteria": {"Filters": [{"Pattern": '{"messageId": ["m"]}'}]}}, "filters by body only"),
+        ({"FilterCriteria": {"Filters": [{"Pattern": '{"eventSource": "aws:sqs"}'}]}}, "Invalid filter pattern"),
     ):
         with pytest.raises(ClientError, match=words):
             queue.map(**settings)

@@ -514,7 +514,7 @@ def test_a_change_lets_the_batch_in_flight_finish_and_delivers_nothing_twice(boo
         await begun.wait()
         await lab.sources.update(key, {"BatchSize": 2, "Enabled": False}, REGION)
         await asyncio.sleep(0.05)
-        assert lab.config(key)["State"] == "Updating"
+        assert lab.config(key)["State"] == "Disabling"
         gate.set()
         await lab.until(lambda: lab.config(key)["State"] == "Disabled")
         assert len(lab.events) == 1

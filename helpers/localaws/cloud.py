@@ -521,8 +521,7 @@ class Cloud:
             return _json(await self.sources.delete(key), 202)
         if operation == "GetEventSourceMapping":
             return _json(self.sources.get(key).config)
-        query = dict(urllib.parse.parse_qsl(request.query))
-        return _json(self.sources.list(query.get("EventSourceArn"), query.get("FunctionName"), region))
+        return _json(self.sources.list(dict(urllib.parse.parse_qsl(request.query)), region))
 
     async def _trusts_redshift(self, role_arn: str) -> bool:
         return await self.on_moto(identities.trusts, role_arn, "redshift.amazonaws.com")

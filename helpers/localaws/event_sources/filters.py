@@ -52,9 +52,10 @@ def _pattern(text: str, key: str, plain: bool) -> Any:
     """The rules for the data, checked: a dict of those for a document, a list of those for a plain text."""
     try:
         pattern = json.loads(text, parse_int=_Number, parse_float=_Number)
-        if isinstance(pattern, dict) and pattern.keys() - {key}:
+        checked = _checked(pattern)
+        if checked.keys() - {key}:
             raise invalid(f"The local AWS filters by {key} only, as the guide says: {text}")
-        rules = _checked(pattern)[key]
+        rules = checked[key]
     except (ValueError, TypeError, ArithmeticError):
         raise invalid("Invalid filter pattern definition.") from None
     if isinstance(rules, list) and not plain:

@@ -21,6 +21,7 @@ from .. import constraints
 from ..kinesis import Kinesis
 from ..metrics import Metrics
 from ..msk import Cluster
+from ..protocols import page
 from ..types import AwsError, Function, Invocation
 
 _DESTINATIONS = {"sqs": "SendMessage", "sns": "Publish", "s3": "PutObject"}
@@ -59,6 +60,7 @@ class Source(ABC):
 
     defaults: ClassVar[dict[str, Any]]  # the settings that this kind has, as AWS sets them; others are refused
     parameters: ClassVar[frozenset[str]] = frozenset()  # what else its CreateEventSourceMapping takes
+    duplicate = 'The event source arn (" {arn} ") and function (" {name} ") provided mapping already exists.'
     arn: str
     region: str
     shown: dict[str, Any]  # what GetEventSourceMapping tells of it, EventSourceArn and StartingPosition say
@@ -120,16 +122,17 @@ class EventSources:
         p = constraints.check("lambda", "CreateEventSourceMapping", p)
         kind = _kind(p)
         settings, source = kind.settings(p, {}), kind(self, p, region)
-        function = await self.needs.lookup(p["FunctionName"], None, region)
+        try:
+            function = await self.needs.lookup(p["FunctionName"], None, region)
+        except AwsError as error:
+            raise invalid("Function does not exist") if error.status == 404 else error from None
         await source.open()
         await source.authorize(function)
         self._authorize(function, settings)
         for other in self.mappings.values():
             if other.source.same(source) and other.config["FunctionArn"] == function.arn:
-                text = f'The event source arn (" {source.arn} ") and function (" {function.name} ") provided mapping'
-                text += (
-                    f" already exists. Please update or delete the existing mapping with UUID {other.config['UUID']}"
-                )
+                text = source.duplicate.format(arn=source.arn, name=function.name)
+                text += f" Please update or delete the existing mapping with UUID {other.config['UUID']}"
                 raise AwsError("ResourceConflictException", text, 409)
         key, prefix = str(uuid.uuid4()), function.arn.partition(":function:")[0]
         config = {
@@ -140,7 +143,7 @@ class EventSources:
         }  # fmt: skip
         mapping = self.mappings[key] = Mapping(config, source, function, p.get("Enabled", True))
         source.start(mapping)
-        return self._switch(mapping, "Creating")
+        return self._switch(mapping, "Creating" if mapping.enabled else "Disabled")
 
     def _authorize(self, function: Function, settings: dict[str, Any]) -> None:
         """Raises what AWS answers when the function's role cannot write to the destination."""
@@ -172,8 +175,9 @@ class EventSources:
             self._authorize(function, settings)
         mapping = self.get(key)  # it may be deleted by now
         mapping.config.update(settings, FunctionArn=function.arn, LastModified=round(time.time(), 3))
-        mapping.enabled = p.get("Enabled", mapping.enabled)
-        return self._switch(mapping, "Updating")
+        was, mapping.enabled = mapping.enabled, p.get("Enabled", mapping.enabled)
+        state = "Updating" if was == mapping.enabled else "Enabling" if mapping.enabled else "Disabling"
+        return self._switch(mapping, state)
 
     async def delete(self, key: str) -> dict[str, Any]:
         mapping = self.get(key)
@@ -181,15 +185,19 @@ class EventSources:
         mapping.enabled = False
         return self._switch(mapping, "Deleting")
 
-    def list(self, source: str | None, function: str | None, region: str) -> dict[str, Any]:
-        """Of a region, in one page. `function` is a name, a partial or a full ARN, with a qualifier or without."""
+    def list(self, asked: dict[str, str], region: str) -> dict[str, Any]:
+        """Of a region, in pages of a hundred at most. FunctionName is a name, a partial or a full ARN, with a qualifier
+        or without. https://docs.aws.amazon.com/lambda/latest/api/API_ListEventSourceMappings.html
+        """
+        source, function = asked.get("EventSourceArn"), asked.get("FunctionName")
         found = [m.config for m in self.mappings.values() if m.source.region == region]
         found = [c for c in found if source in (None, c.get("EventSourceArn"))]
         if function:
             tail = function if ":function:" in function else f":function:{function}"
             arns = [(c, str(c["FunctionArn"])) for c in found]
             found = [c for c, arn in arns if arn.endswith(tail) or arn.split(":")[6] == function]
-        return {"EventSourceMappings": found}
+        items, more = page(found, "UUID", asked, 100)
+        return {"EventSourceMappings": items, **more}
 
     async def close(self) -> None:
         """Ends all mappings, batches in flight included."""
@@ -270,8 +278,9 @@ def _kind(p: dict[str, Any]) -> type[Source]:
         from .kafka import KafkaSource  # here, because few labs need it
 
         return KafkaSource
-    kinds = "Kinesis streams, SQS queues and Kafka topics"
-    raise invalid(f"The local AWS maps {kinds} to functions, not {arn or 'an unnamed source'}.")
+    if not arn:
+        raise invalid("Unrecognized event source.")
+    raise invalid(f"The local AWS maps Kinesis streams, SQS queues and Kafka topics to functions, not {arn}.")
 
 
 def destination(settings: dict[str, Any]) -> str:

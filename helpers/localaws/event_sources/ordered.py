@@ -150,18 +150,23 @@ def _processed(payload: bytes, part: Part[R], batch: Batch[R]) -> int:
 
 
 async def _set_aside(sources: EventSources, mapping: Mapping, part: Part[R], batch: Batch[R], why: str) -> None:
-    """Sends AWS's record of a discarded batch to the on-failure destination, if there is one."""
+    """Sends AWS's record of a discarded batch to the on-failure destination, if there is one.
+
+    Of records that are too old it tells of one call and no answer, however often they were tried: so recorded in
+    localstack/localstack, tests/aws/services/lambda_/event_source_mapping/, test_lambda_integration_kinesis.
+    """
     target, now, function = destination(mapping.config), datetime.now(UTC), mapping.function
     if not target:
         return
     last = batch.last or Invocation(b"", version=function.version, request_id=str(uuid.uuid4()))
+    answer = {"statusCode": 200, "executedVersion": last.version, "functionError": last.error}
+    tried, answered = (1, {}) if why == "RecordAgeExceeded" else (batch.invocations, {"responseContext": answer})
     body: dict[str, Any] = {
         "requestContext": {
             "requestId": last.request_id, "functionArn": function.arn,
-            "condition": why, "approximateInvokeCount": batch.invocations,
+            "condition": why, "approximateInvokeCount": tried,
         },
-        "responseContext": {"statusCode": 200, "executedVersion": last.version, "functionError": last.error},
-        "version": "1.0", "timestamp": iso(now.timestamp()), **part.told(batch),
+        **answered, "version": "1.0", "timestamp": iso(now.timestamp()), **part.told(batch),
     }  # fmt: skip
     if ":s3:::" in target:  # S3 gets the records too; queues and topics only where they stand
         body["payload"] = part.event(function, batch).decode()
@@ -179,8 +184,13 @@ def starting_position(p: dict[str, Any], now: float) -> tuple[str, float | None]
     if start is None:
         text = "1 validation error detected: Value null at 'startingPosition' failed to satisfy constraint:"
         raise invalid(f"{text} Member must not be null.")
-    if (start == "AT_TIMESTAMP") != (at is not None):
-        raise invalid("StartingPositionTimestamp must be given with StartingPosition AT_TIMESTAMP, and no other.")
+    if start != "AT_TIMESTAMP" and at is not None:
+        raise invalid("Timestamp only valid with StartingPosition AT_TIMESTAMP")
+    if start == "AT_TIMESTAMP" and at is None:
+        raise invalid("StartingPositionTimestamp must be given with StartingPosition AT_TIMESTAMP.")
+    if at is not None and at < 0:
+        text = "Received Exception while reading from provided stream. "
+        raise invalid(f"{text}class java.lang.Long can not be converted to a Timestamp")
     if at is not None and at > now:
         raise invalid("StartingPositionTimestamp cannot be in the future.")
     return start, at

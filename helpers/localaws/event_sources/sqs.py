@@ -30,9 +30,10 @@ _GATHER = 0.02  # seconds for which a burst of messages is let come, when more t
 
 class SqsSource(Source):
     defaults = {
-        "BatchSize": 10, "MaximumBatchingWindowInSeconds": 0, "FunctionResponseTypes": [], "ScalingConfig": {},
+        "BatchSize": 10, "MaximumBatchingWindowInSeconds": 0, "FunctionResponseTypes": [], "ScalingConfig": None,
         "FilterCriteria": None,
     }  # fmt: skip
+    duplicate = 'An event source mapping with SQS arn (" {arn} ") and function (" {name} ") already exists.'
 
     def __init__(self, sources: EventSources, p: dict[str, Any], region: str) -> None:
         self.sources, self.region, self.arn = sources, region, p["EventSourceArn"]
@@ -72,7 +73,7 @@ class SqsSource(Source):
 
     async def follow(self, mapping: Mapping) -> None:
         """Receives as long as there is room for one more batch in flight."""
-        most = mapping.config["ScalingConfig"].get("MaximumConcurrency", _FIRST_CONCURRENCY)
+        most = (mapping.config["ScalingConfig"] or {}).get("MaximumConcurrency", _FIRST_CONCURRENCY)
         flying: set[asyncio.Task[None]] = set()
         try:
             while True:
