@@ -230,6 +230,7 @@ def test_what_no_filter_wants_is_deleted_unseen(queue: Queue) -> None:
 def test_events_that_fail_go_where_the_functions_role_may_write(queue: Queue) -> None:
     """https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html: the role needs SendMessage
     https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html: what nobody took is counted
+    The attributes of the dead letter: localstack/localstack, tests/aws/services/lambda_/, test_lambda_destinations
     """
     functions, target = queue.functions, f"{queue.arn}-dead"
     settings = {"MaximumRetryAttempts": 0, "DestinationConfig": {"OnFailure": {"Destination": target}}}
@@ -251,17 +252,26 @@ def test_events_that_fail_go_where_the_functions_role_may_write(queue: Queue) ->
     functions.update_function_configuration(FunctionName="reader", **dead)
     event = {"Records": [{"messageId": "m", "body": '{"raise": true}'}]}
     functions.invoke(FunctionName="reader", InvocationType="Event", Payload=json.dumps(event))
-    found: list[Any] = []
+    found, attributes = list[Any](), dict[str, Any]()
 
     def received() -> int:
-        answer = queue.sqs.receive_message(QueueUrl=queue.dead, MaxNumberOfMessages=10, WaitTimeSeconds=1)
-        found.extend(json.loads(message["Body"]) for message in answer.get("Messages", ()))
+        answer = queue.sqs.receive_message(
+            QueueUrl=queue.dead, MaxNumberOfMessages=10, WaitTimeSeconds=1, MessageAttributeNames=["All"]
+        )
+        for message in answer.get("Messages", ()):
+            found.append(json.loads(message["Body"]))
+            attributes.update(message.get("MessageAttributes", {}))
         return len(found)
 
     wait_for(lambda: received() >= 2, timeout=60, what="the record and the event")
     [record] = [body for body in found if "requestContext" in body]
     assert record["requestPayload"] == event and event in found and len(found) == 2
     assert record["requestContext"]["condition"] == "RetriesExhausted"
+    assert attributes == {
+        "RequestID": {"DataType": "String", "StringValue": record["requestContext"]["requestId"]},
+        "ErrorCode": {"DataType": "Number", "StringValue": "200"},
+        "ErrorMessage": {"DataType": "String", "StringValue": record["responsePayload"]["errorMessage"]},
+    }
     assert record["requestContext"]["functionArn"].endswith(":function:reader:$LATEST")
     assert record["responseContext"] == {"statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled"}
     allow("reader", ["logs:*", *ALLOW])  # the right is taken away again

@@ -483,9 +483,12 @@ class Cloud:
             key = f"aws/lambda/async/{function.name}/{record['timestamp'][:10].replace('-', '/')}/"
             key += f"{record['timestamp'].replace(':', '.')}-{record['requestContext']['requestId']}"
             await hand_over(destination, orjson.dumps(record), key, "DestinationDeliveryFailures")
-            await hand_over(settings["DeadLetter"] if failed else None, payload, "", "DeadLetterErrors")
+            if failed:
+                await hand_over(settings["DeadLetter"], payload, "", "DeadLetterErrors", _dead_letter(record))
 
-        async def hand_over(target: str | None, body: bytes, key: str, metric: str) -> None:
+        async def hand_over(
+            target: str | None, body: bytes, key: str, metric: str, attributes: dict[str, Any] | None = None
+        ) -> None:
             """As the function's role; what nobody takes is lost, and counted."""
             try:
                 if target and not self._may_hand_over(function.role, target):
@@ -493,7 +496,7 @@ class Cloud:
                 if target and ":function:" in target:
                     self.runtime.invoke_async(await self._function(target, None, function.region), body)
                 elif target:
-                    await self._deliver(target, body, key)
+                    await self._deliver(target, body, key, attributes)
             except Exception:
                 _LOG.exception("%s did not take an event of %s", target, function.arn)
                 self.runtime.metrics[function.region, function.name].add(metric, 1)
@@ -555,13 +558,13 @@ class Cloud:
 
         self._in_background(write)
 
-    async def _deliver(self, destination: str, body: bytes, key: str) -> None:
+    async def _deliver(self, destination: str, body: bytes, key: str, attributes: dict[str, Any] | None = None) -> None:
         """Hands a record of failure to its destination: an SQS queue, an SNS topic or an S3 bucket."""
         service = destination.split(":")[2]
         if service == "sqs":
-            await self.on_moto(stores.send_message, destination, body.decode())
+            await self.on_moto(stores.send_message, destination, body.decode(), attributes)
         elif service == "sns":
-            await self.on_moto(stores.publish, destination, body.decode())
+            await self.on_moto(stores.publish, destination, body.decode(), attributes)
         elif service == "s3":
             await self.on_moto(stores.put_object, destination.rpartition(":")[2], key, body)
 
@@ -749,6 +752,20 @@ class Cloud:
 def _is_loopback(origin: str) -> bool:
     host = urllib.parse.urlsplit(origin).hostname or ""
     return host in ("127.0.0.1", "localhost", "::1") or host.endswith(".localhost")
+
+
+def _dead_letter(record: dict[str, Any]) -> dict[str, str | int]:
+    """The attributes of a message in a function's dead-letter queue, of AWS's record of the invocation.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html#invocation-dlq
+    """
+    found: dict[str, str | int] = {"RequestID": record["requestContext"]["requestId"]}
+    answer = record.get("responsePayload")
+    if "responseContext" in record:
+        found["ErrorCode"] = record["responseContext"]["statusCode"]
+    if isinstance(answer, dict) and answer.get("errorMessage"):
+        found["ErrorMessage"] = str(answer["errorMessage"]).encode()[:1024].decode(errors="ignore")
+    return found
 
 
 def _json(answer: dict[str, Any], status: int = 200) -> Response:

@@ -164,11 +164,18 @@ def put_object(bucket: str, key: str, body: bytes) -> None:
         raise AwsError("NoSuchBucket", "The specified bucket does not exist", 404) from None
 
 
-def send_message(queue_arn: str, body: str, attributes: dict[str, str] | None = None) -> None:
-    """Sends a message to an SQS queue, with attributes that are texts; AwsError when there is no such queue."""
-    given = {k: {"DataType": "String", "StringValue": v} for k, v in (attributes or {}).items()}
+Attributes = dict[str, Any]  # of a message: texts and whole numbers
+
+
+def _attributes(given: Attributes | None) -> dict[str, dict[str, str]]:
+    kinds = {name: "Number" if isinstance(value, int) else "String" for name, value in (given or {}).items()}
+    return {name: {"DataType": kind, "StringValue": str((given or {})[name])} for name, kind in kinds.items()}
+
+
+def send_message(queue_arn: str, body: str, attributes: Attributes | None = None) -> None:
+    """Sends a message to an SQS queue; AwsError when there is no such queue."""
     found = queue(queue_arn)
-    queue_backend(queue_arn).send_message(found.name, body, message_attributes=given)
+    queue_backend(queue_arn).send_message(found.name, body, message_attributes=_attributes(attributes))
 
 
 def queue_backend(queue_arn: str) -> Any:
@@ -195,11 +202,12 @@ def policy(arn: str) -> dict[str, Any] | None:
     return document
 
 
-def publish(topic_arn: str, message: str) -> None:
+def publish(topic_arn: str, message: str, attributes: Attributes | None = None) -> None:
     """Publishes to an SNS topic."""
     from moto.sns.models import sns_backends
 
-    sns_backends[ACCOUNT_ID][topic_arn.split(":")[3]].publish(message, arn=topic_arn)
+    given = {name: {"Type": v["DataType"], "Value": v["StringValue"]} for name, v in _attributes(attributes).items()}
+    sns_backends[ACCOUNT_ID][topic_arn.split(":")[3]].publish(message, arn=topic_arn, message_attributes=given)
 
 
 def put_metrics(region: str, namespace: str, data: list[dict[str, Any]]) -> None:
