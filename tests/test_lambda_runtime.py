@@ -472,8 +472,8 @@ VARIABLES = {
     "_HANDLER", "_X_AMZN_TRACE_ID", "AWS_ACCESS_KEY_ID", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_EXECUTION_ENV",
     "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_FUNCTION_VERSION",
     "AWS_LAMBDA_INITIALIZATION_TYPE", "AWS_LAMBDA_LOG_GROUP_NAME", "AWS_LAMBDA_LOG_STREAM_NAME", "AWS_REGION",
-    "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "HOME", "LAMBDA_RUNTIME_DIR", "LAMBDA_TASK_ROOT", "LANG", "PATH",
-    "PYTHONPATH", "TMPDIR", "TZ",
+    "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_XRAY_CONTEXT_MISSING", "AWS_XRAY_DAEMON_ADDRESS", "HOME",
+    "LAMBDA_RUNTIME_DIR", "LAMBDA_TASK_ROOT", "LANG", "PATH", "PWD", "PYTHONPATH", "TMPDIR", "TZ",
 }  # fmt: skip
 
 
@@ -498,7 +498,7 @@ def test_environment_is_what_aws_documents(tmp_path: Path, bootstrap: str, monke
     assert re.fullmatch(r"Root=1-[0-9a-f]{8}-[0-9a-f]{24};Parent=[0-9a-f]{16};Sampled=0", variables["_X_AMZN_TRACE_ID"])
     task, runtime, *rest = found["path"]
     assert (task, runtime) == (variables["LAMBDA_TASK_ROOT"], variables["LAMBDA_RUNTIME_DIR"])
-    assert os.path.realpath(found["folder"]) == os.path.realpath(task)
+    assert os.path.realpath(found["folder"]) == os.path.realpath(task) == os.path.realpath(variables["PWD"])
     rest = [path for path in rest if not path.endswith("/ric")]
     assert rest and all(path.startswith(sys.base_prefix) and "site-packages" not in path for path in rest)
 

@@ -179,12 +179,17 @@ class Environment:
         threading.Thread(target=self._live, args=(command, env, inherited), daemon=True).start()
 
     def _variables(self) -> dict[str, str]:
+        """Which ones AWS sets: localstack/localstack, tests/aws/services/lambda_/test_lambda_common.snapshot.json.
+
+        Nobody is at X-Ray's address here, and no call is sampled: X-Ray's SDK keeps its words to itself.
+        """
         f, modules = self.function, str(self.runtime.folder / "runtime")
         refused = ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",)  # it would let boto3 leave this lab
         return {
             "LANG": "en_US.UTF-8", "PATH": "/usr/local/bin:/usr/bin:/bin", "PYTHONPATH": modules, "TZ": ":UTC",
+            "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR", "AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1:2000",
             **{name: value for name, value in f.environment.items() if name not in refused},
-            "HOME": str(self.home), "TMPDIR": str(self.home),
+            "HOME": str(self.home), "TMPDIR": str(self.home), "PWD": str(self.task_root),
             "LAMBDA_TASK_ROOT": str(self.task_root), "LAMBDA_RUNTIME_DIR": modules, "_HANDLER": f.handler,
             "AWS_REGION": f.region, "AWS_DEFAULT_REGION": f.region, "AWS_ENDPOINT_URL": self.runtime.endpoint,
             "AWS_EXECUTION_ENV": f"AWS_Lambda_{f.runtime}", "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
