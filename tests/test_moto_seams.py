@@ -784,6 +784,10 @@ def test_a_hundred_concurrent_executions_stay_unreserved(do: Do) -> None:
     do("lambda", "PutFunctionConcurrency", FunctionName="f", ReservedConcurrentExecutions=900)
     with pytest.raises(Refusal, match=r"below its minimum value of \[100\]"):
         do("lambda", "PutFunctionConcurrency", FunctionName="f", ReservedConcurrentExecutions=901)
+    size = do("lambda", "PublishVersion", FunctionName="f")["CodeSize"]
+    found = do("lambda", "GetAccountSettings")
+    assert found["AccountLimit"]["UnreservedConcurrentExecutions"] == 100
+    assert found["AccountUsage"] == {"TotalCodeSize": 2 * size, "FunctionCount": 1}
 
 
 def test_a_functions_policy(do: Do) -> None:

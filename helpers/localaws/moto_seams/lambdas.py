@@ -143,6 +143,24 @@ def event_settings(arn: str) -> dict[str, Any]:
     return {**found, "DeadLetter": dead_letter.get("TargetArn")}
 
 
+def account(region: str) -> dict[str, Any]:
+    """What GetAccountSettings says: the quotas of which some of the lab's refusals tell, and what is used of them.
+
+    https://docs.aws.amazon.com/lambda/latest/api/API_GetAccountSettings.html
+    https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+    """
+    known = list(_backend(region)._lambdas._functions.values())
+    reserved = sum(int(group["latest"].reserved_concurrency or 0) for group in known)
+    size = sum(version.code_size for group in known for version in (group["latest"], *group["versions"]))
+    return {
+        "AccountLimit": {
+            "TotalCodeSize": 80_530_636_800, "CodeSizeUnzipped": _MOST_UNZIPPED, "CodeSizeZipped": 52_428_800,
+            "ConcurrentExecutions": 1000, "UnreservedConcurrentExecutions": 1000 - reserved,
+        },
+        "AccountUsage": {"TotalCodeSize": size, "FunctionCount": len(known)},
+    }  # fmt: skip
+
+
 def check(call: Call, p: dict[str, Any], region: str) -> None:
     """Raises AwsError for what must not reach moto."""
     if call.operation in ("CreateFunction", "UpdateFunctionConfiguration"):
