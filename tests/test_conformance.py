@@ -259,10 +259,26 @@ def test_more_functions_wait_for_each_other_than_run_at_once(
 
 
 def test_invocation_types_and_the_clients_context(lab: World) -> None:
-    """https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html"""
+    """https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
+
+    The answer's request id is the one that the function's log has:
+    https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs.html
+    """
     client, name = lab.client("lambda"), lab.function("context_info.lambda_handler")
     assert client.invoke(FunctionName=name, InvocationType="DryRun")["StatusCode"] == 204
-    assert client.invoke(FunctionName=name, InvocationType="Event")["StatusCode"] == 202
+    event = client.invoke(FunctionName=name, InvocationType="Event")
+    logged = client.invoke(FunctionName=name, LogType="Tail")
+    log = base64.b64decode(logged["LogResult"]).decode()
+    assert f"START RequestId: {logged['ResponseMetadata']['RequestId']}" in log
+    group = {"logGroupName": f"/aws/lambda/{name}", "filterPattern": f'"{event["ResponseMetadata"]["RequestId"]}"'}
+    until(lambda: quietly(lambda: lab.client("logs").filter_log_events(**group)["events"]), "the event's log")
+    for service, operation in (
+        ("kinesis", "list_streams"),
+        ("lambda", "get_account_settings"),
+        ("sts", "get_caller_identity"),
+    ):
+        assert getattr(lab.client(service), operation)()["ResponseMetadata"]["RequestId"]
+    assert event["StatusCode"] == 202
     with pytest.raises(ClientError, match="'Asynchronous' at 'invocationType' failed to satisfy constraint"):
         client.invoke(FunctionName=name, InvocationType="Asynchronous")
     context = base64.b64encode(json.dumps({"custom": {"tenant": "a"}}).encode()).decode()

@@ -16,6 +16,7 @@ import os
 import re
 import time
 import urllib.parse
+import uuid
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -194,14 +195,14 @@ class Cloud:
         except AwsError as error:
             return protocols.error_response(error, protocol)
         if isinstance(answer, Response):
-            return answer
+            return _with_id(answer)
         guarded = self._guarded(answer, protocol)
         return Prompt(guarded) if isinstance(answer, Prompt) else guarded
 
     @staticmethod
     async def _guarded(answer: Awaitable[Response], protocol: str) -> Response:
         try:
-            return await answer
+            return _with_id(await answer)
         except AwsError as error:
             return protocols.error_response(error, protocol)
         except Exception as error:
@@ -268,7 +269,7 @@ class Cloud:
         if call.operation == "GetFunction" and response.status == 200:
             found = orjson.loads(response.body)
             found["Code"]["Location"] = self._code_url(found["Configuration"])
-            return _json(found)
+            response.body = orjson.dumps(found)
         return response
 
     async def _receive(self, call: Call, params: dict[str, Any], request: Request, signed: auth.Signed) -> Response:
@@ -457,20 +458,20 @@ class Cloud:
         if kind == "DryRun":
             return Response(204)
         if kind == "Event":
-            await self._queue_event(function, payload)
-            return Response(202, b"", {"Content-Type": "application/json"})
+            request_id = await self._queue_event(function, payload)
+            return Response(202, b"", {"Content-Type": "application/json", "x-amzn-RequestId": request_id})
         context = request.headers.get("x-amz-client-context")
         caller = "" if signed.principal.is_root else signed.access_key
         result = await self.runtime.invoke(function, payload, client_context=context, caller=caller)
-        headers = {"Content-Type": "application/json", **version}
+        headers = {"Content-Type": "application/json", "x-amzn-RequestId": result.request_id, **version}
         if result.error:
             headers["X-Amz-Function-Error"] = result.error
         if request.headers.get("x-amz-log-type") == "Tail":
             headers["X-Amz-Log-Result"] = base64.b64encode(result.log_tail).decode()
         return Response(200, result.payload, headers)
 
-    async def _queue_event(self, function: Function, payload: bytes, tried: asyncio.Future[None] | None = None) -> None:
-        """An asynchronous invocation: retries, then destinations and the dead-letter queue.
+    async def _queue_event(self, function: Function, payload: bytes, tried: asyncio.Future[None] | None = None) -> str:
+        """An asynchronous invocation: retries, then destinations and the dead-letter queue. Returns its request id.
 
         https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
         """
@@ -502,7 +503,7 @@ class Cloud:
                 self.runtime.metrics[function.region, function.name].add(metric, 1)
 
         qualifier = None if function.version == "$LATEST" else function.version
-        self.runtime.invoke_async(
+        return self.runtime.invoke_async(
             function,
             payload,
             on_done=done,
@@ -768,6 +769,13 @@ def _dead_letter(record: dict[str, Any]) -> dict[str, str | int]:
     return found
 
 
+def _with_id(response: Response) -> Response:
+    """With the id of the request that every answer of AWS carries; boto3 shows it as ResponseMetadata's RequestId."""
+    if "x-amzn-RequestId" not in response.headers and "x-amzn-requestid" not in response.headers:  # as moto writes it
+        response.headers["x-amzn-RequestId"] = str(uuid.uuid4())
+    return response
+
+
 def _json(answer: dict[str, Any], status: int = 200) -> Response:
     return Response(status, orjson.dumps(answer), {"Content-Type": "application/x-amz-json-1.1"})
 
@@ -777,6 +785,7 @@ def _caller_identity(signed: auth.Signed) -> Response:
     body = (
         '<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>'
         f"<Arn>{signed.principal.arn}</Arn><UserId>{identities.user_id(signed.principal)}</UserId>"
-        f"<Account>{ACCOUNT_ID}</Account></GetCallerIdentityResult></GetCallerIdentityResponse>"
+        f"<Account>{ACCOUNT_ID}</Account></GetCallerIdentityResult>"
+        f"<ResponseMetadata><RequestId>{uuid.uuid4()}</RequestId></ResponseMetadata></GetCallerIdentityResponse>"
     )
     return Response(200, body.encode(), {"Content-Type": "text/xml"})
