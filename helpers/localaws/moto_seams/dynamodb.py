@@ -84,7 +84,10 @@ def _touched(backend: Any, transact_items: list[dict[str, Any]]) -> Iterator[Cal
     from moto.dynamodb.models.dynamo_type import DynamoType
 
     for operation in (op for item in transact_items for op in item.values()):
-        table = backend.tables.get(operation.get("TableName"))
+        try:
+            table = backend.get_table(operation.get("TableName"))  # by its name or its ARN
+        except Exception:
+            table = None
         attributes = operation.get("Key") or operation.get("Item") or {}
         keys: list[Any] = [
             attributes.get(k) for k in (getattr(table, "hash_key_attr", ""), getattr(table, "range_key_attr", ""))
