@@ -2706,7 +2706,8 @@ def test_what_dynamodb_does_not_take_is_refused_as_a_whole(do: Do) -> None:
         ({**key, "x": {}}, "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes"),
     ]
     for item, words in refused:
-        with pytest.raises((AwsError, Refusal), match=re.escape(words)):
+        in_batch = "The provided key element does not match the schema" if " key n " in words else words
+        with pytest.raises((AwsError, Refusal), match=re.escape(in_batch)):
             write({"a": {"S": "first"}, "n": {"N": "1"}}, item)
         assert everything(do) == []  # not the first one either
         with pytest.raises((AwsError, Refusal), match=re.escape(words)):

@@ -58,6 +58,7 @@ REFUSED = {
     "dynamodb": {
         "CreateGlobalTable", "ExportTableToPointInTime", "EnableKinesisStreamingDestination", "ExecuteStatement",
         "BatchExecuteStatement", "ExecuteTransaction", "PutResourcePolicy",
+        "RestoreTableToPointInTime",  # moto would copy the table as it is now
     },
     "s3": {"PutBucketCors"},
     "sns": {"CreatePlatformApplication"},

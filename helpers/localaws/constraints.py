@@ -68,6 +68,31 @@ def check(service: str, operation: str, parameters: dict[str, Any], skip: str = 
     return {name: value for name, value in parameters.items() if value is not None}
 
 
+def check_members(service: str, operation: str, parameters: dict[str, Any], skip: str = "") -> None:
+    """The same for a call that is made often: of its own members only, not of what is in them, and not of `skip`.
+
+    AWS shows a list as it came, and of a map only its name.
+    """
+    found: list[str] = []
+    for name, shape in _limited(service, operation):
+        value = parameters.get(name)
+        if value is None or name == skip or not isinstance(value, _TYPES[shape["type"]]):
+            continue
+        for problem in _problems(shape, value):
+            shown = "[...]" if value and isinstance(value, list) else value
+            where = f"Value at '{name}'" if isinstance(value, dict) else f"Value '{shown}' at '{_lower(name)}'"
+            found.append(f"{where} failed to satisfy constraint: Member must {problem}")
+    _refuse(found, "ValidationException")
+
+
+@lru_cache(64)
+def _limited(service: str, operation: str) -> list[tuple[str, dict[str, Any]]]:
+    """The members of a call that the model limits."""
+    members = _shape(service, model(service)["operations"][operation]["input"]["shape"])["members"]
+    shapes = [(name, _shape(service, member["shape"])) for name, member in members.items()]
+    return [(name, shape) for name, shape in shapes if shape.keys() & {"min", "max", "enum", "pattern"}]
+
+
 def check_texts(call: Call, parameters: dict[str, Any]) -> None:
     """Raises AwsError for texts that the model does not allow, all of them in one message."""
     operation = model(call.service)["operations"][call.operation]

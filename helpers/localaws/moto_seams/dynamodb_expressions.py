@@ -381,8 +381,7 @@ def key_conditions(text: str, names: Any, values: dict[str, Any]) -> list[tuple[
             if len(path) > 1:
                 raise _Problem("KeyConditionExpressions cannot have conditions on nested attributes")
             if path[0] in found:
-                text = "KeyConditionExpressions must only contain one condition per key"
-                raise AwsError("ValidationException", text)
+                raise _Problem("KeyConditionExpressions must only contain one condition per key")
             comparison = "BEGINS_WITH" if kind == "begins_with" else kind
             found[str(path[0])] = str(path[0]), comparison, [values[part[1]] for part in parts[1:]]
     return list(found.values())

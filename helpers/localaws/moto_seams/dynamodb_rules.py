@@ -37,8 +37,23 @@ _OLD = {
     "Expected": "ConditionExpression", "AttributesToGet": "ProjectionExpression",
     "AttributeUpdates": "UpdateExpression",
 }  # fmt: skip
+_MIXED = (
+    "Can not use both expression and non-expression parameters in the same request: Non-expression parameters: {{{}}} "
+    "Expression parameters: {{{}}}"
+)
 _INVALID = "One or more parameter values were invalid: "
 _SCHEMA = "The provided key element does not match the schema"
+_EMPTY = (
+    "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty {} "
+    "value. Key: {}"
+)
+_EMPTY_BATCH = (
+    "1 validation error detected: Value '{{{}=[]}}' at 'requestItems' failed to satisfy constraint: Map value must "
+    "satisfy constraint: [Member must have length less than or equal to 25, Member must have length greater than or "
+    "equal to 1]"
+)
+_TABLE_NAME = re.compile("[a-zA-Z0-9_.-]+")
+_TABLE_ARN = re.compile(r"arn:aws[\w-]*:dynamodb:[\w-]+:\d{12}:table/[\w.-]+", re.ASCII)
 # What an update meets only when it looks at the item; within a transaction it is a reason to cancel.
 _UPDATE_FAILURES = re.compile(
     "An operand in the update expression|Item size to update|The document path provided|The provided expression refers"
@@ -54,6 +69,8 @@ _TOKEN_SECONDS = 600
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html: bytes of a key, levels of an item
 _KEY_BYTES = {"HASH": 2048, "RANGE": 1024}
 _LEVELS = 32
+_MOST_EXPRESSION = 4096  # bytes, as it was sent
+_MOST_TRANSACTION = 4 * 1024 * 1024  # bytes of all items
 _EXACT = decimal.Context(prec=300, Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EMIN)
 
 
@@ -107,10 +124,7 @@ def modernize(body: dict[str, Any]) -> None:
     if not old and "ConditionalOperator" not in body:
         return
     if new := [name for name in _EXPRESSIONS if name in body]:
-        raise _invalid(
-            "Can not use both expression and non-expression parameters in the same request: Non-expression parameters: "
-            f"{{{', '.join(old)}}} Expression parameters: {{{', '.join(new)}}}"
-        )
+        raise _invalid(_MIXED.format(", ".join(old), ", ".join(new)))
     names: dict[str, str] = {}
     values: dict[str, Any] = {}
 
@@ -177,7 +191,14 @@ def _tokens(expression: str) -> list[str]:
 def _check_placeholders(body: dict[str, Any]) -> None:
     """Every #name and :value of an expression must be given, and every one that is given must be used."""
     used = set()
-    for parameter in [name for name in _EXPRESSIONS if body.get(name)]:
+    for parameter in [name for name in _EXPRESSIONS if body.get(name) is not None]:
+        text = body[parameter]
+        if not text:
+            raise _invalid(f"Invalid {parameter}: The expression can not be empty;")
+        if len(text) > _MOST_EXPRESSION // 4 and (size := len(text.encode())) > _MOST_EXPRESSION:
+            shown = "" if parameter == "UpdateExpression" else f" expression size: {size}"
+            text = "Expression size has exceeded the maximum allowed size;"
+            raise _invalid(f"Invalid {parameter}: {text}{shown}")
         for token in _tokens(body[parameter]):
             kind = "Names" if token[0] == "#" else "Values"
             if token not in (body.get(f"ExpressionAttribute{kind}") or {}):
@@ -222,6 +243,12 @@ def _check_key_size(kind: str, value: dict[str, Any]) -> None:
         )
 
 
+def _check_filled(name: str, value: Any) -> None:
+    """A key has a value that is not empty."""
+    if value in ({"S": ""}, {"B": ""}, {"B": b""}):
+        raise _invalid(_EMPTY.format("string" if "S" in value else "binary", name))
+
+
 def _types(table: Any) -> dict[str, str]:
     return {a["AttributeName"]: a["AttributeType"] for a in table.attr}
 
@@ -240,11 +267,7 @@ def _check_item(table: Any, item: dict[str, Any]) -> None:
         if types[name] not in item[name]:
             actual = next(iter(item[name]))
             raise _invalid(f"{_INVALID}Type mismatch for key {name} expected: {types[name]} actual: {actual}")
-        if item.get(name) in ({"S": ""}, {"B": ""}, {"B": b""}):
-            raise _invalid(
-                "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an "
-                f"empty {'string' if types[name] == 'S' else 'binary'} value. Key: {name}"
-            )
+        _check_filled(name, item[name])
     for index, kind, name in _index_keys(table):
         if name in item and types[name] not in item[name]:
             raise _invalid(
@@ -300,43 +323,133 @@ def _check(operation: str, backend: Any, body: dict[str, Any]) -> None:
         try:
             return backend.get_table(name)
         except Exception:
+            if wrong := _problem_of_name(name):
+                at = f"'{name}' at 'tableName' failed to satisfy constraint: {wrong}"
+                raise _invalid(f"1 validation error detected: Value {at}") from None
             return None
 
     def check_key(name: str, key: Any) -> None:
         if found := table(name):
             if not _fits(found, key):
                 raise _invalid(_SCHEMA)
-            for part in found.schema:
-                _check_key_size(part["KeyType"], key[part["AttributeName"]])
+            _check_key(found, key)
 
     if operation == "CreateTable":
         _check_table(body, None)
     elif operation == "UpdateTable" and (found := table(body["TableName"])):
         _check_table(body, found)
-    elif operation == "UpdateTimeToLive" and (found := table(body["TableName"])):
-        _check_time_to_live(found.ttl, body["TimeToLiveSpecification"])
+    elif operation in ("UpdateTimeToLive", "DescribeTimeToLive"):
+        if (found := table(body["TableName"])) is None:
+            raise AwsError(
+                "ResourceNotFoundException", f"Requested resource not found: Table: {body['TableName']} not found"
+            )
+        if operation == "UpdateTimeToLive":
+            _check_time_to_live(found.ttl, body["TimeToLiveSpecification"])
+    elif operation in ("TagResource", "UntagResource", "ListTagsOfResource"):
+        if not _TABLE_ARN.fullmatch(arn := body["ResourceArn"]):
+            raise _invalid(f"Invalid TableArn: Invalid ResourceArn provided as input {arn}")
+    elif operation == "DeleteTable" and (found := table(body["TableName"])) and found.deletion_protection_enabled:
+        text = "Resource cannot be deleted as it is currently protected against deletion. "
+        raise _invalid(text + "Disable deletion protection first.")
     elif operation in ("GetItem", "DeleteItem", "UpdateItem"):
         check_key(body["TableName"], body["Key"])
     elif operation == "PutItem" and (found := table(body["TableName"])):
         _check_item(found, body["Item"])
-    elif operation in ("Query", "Scan") and (start := body.get("ExclusiveStartKey")):
-        if found := table(body["TableName"]):
+    elif operation in ("Query", "Scan") and (found := table(body["TableName"])):
+        segment, total = body.get("Segment"), body.get("TotalSegments")
+        if segment is not None and total is not None and segment >= total:
+            text = "The Segment parameter is zero-based and must be less than parameter TotalSegments: "
+            raise _invalid(f"{text}Segment: {segment} is not less than TotalSegments: {total}")
+        if start := body.get("ExclusiveStartKey"):
             index = {k for i, _, k in _index_keys(found) if i == body.get("IndexName")}
             if set(start) != {*found.table_key_attrs, *index}:
                 raise _invalid(f"The provided starting key is invalid: {_SCHEMA}")
     elif operation == "BatchGetItem":
         for name, request in body["RequestItems"].items():
+            _check_length(f"RequestItems.{name}.member.Keys", request["Keys"], 100)
             for key in request["Keys"]:
                 check_key(name, key)
     elif operation == "TransactGetItems":
-        for item in body["TransactItems"]:
-            check_key(item["Get"]["TableName"], item["Get"]["Key"])
+        _check_reads([item["Get"] for item in body["TransactItems"]], table)
     elif operation == "BatchWriteItem":
+        for name, requests in body["RequestItems"].items():
+            if not requests:
+                raise _invalid(_EMPTY_BATCH.format(name))
+            _check_length(f"RequestItems.{name}.member", requests, 25)
         if sum(map(len, body["RequestItems"].values())) > 25:
             raise _invalid("Too many items requested for the BatchWriteItem call")
         for name, requests in body["RequestItems"].items():
             if found := table(name):
                 _check_batch(found, requests)
+
+
+def _problem_of_name(name: str) -> str:
+    """What AWS says of a table's name that no table can have; nothing of an ARN.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html
+    """
+    if name.startswith("arn:"):
+        return ""
+    if not 3 <= len(name) <= 255:
+        return (
+            f"Member must have length {'greater than or equal to 3' if len(name) < 3 else 'less than or equal to 255'}"
+        )
+    pattern = _TABLE_NAME.pattern
+    return "" if _TABLE_NAME.fullmatch(name) else f"Member must satisfy regular expression pattern: {pattern}"
+
+
+def _check_length(what: str, items: list[Any], most: int) -> None:
+    if not 0 < len(items) <= most:
+        limit = f"less than or equal to {most}" if items else "greater than or equal to 1"
+        at = f"'{what}' failed to satisfy constraint: Member must have length {limit}"
+        raise _invalid(f"1 validation error detected: Value at {at}")
+
+
+def _check_key(table: Any, key: dict[str, Any]) -> None:
+    """A key that fits its table: not empty, and not too long."""
+    for part in table.schema:
+        name = part["AttributeName"]
+        _check_filled(name, key[name])
+        _check_key_size(part["KeyType"], key[name])
+
+
+def _check_reads(reads: list[dict[str, Any]], table: Any) -> None:
+    """The Gets of a transaction; keys that do not fit are reasons to cancel it."""
+    from moto.dynamodb.exceptions import TransactionCanceledException
+
+    reasons: list[tuple[Any, Any, Any]] = []
+    items = set()
+    for read in reads:
+        if (found := table(read["TableName"])) is None:
+            return
+        fits = _fits(found, read["Key"])
+        if fits:
+            _check_key(found, read["Key"])
+        reasons.append((None, None, None) if fits else ("ValidationError", _SCHEMA, None))
+        items.add((found.name, repr(sorted(read["Key"].items()))))
+    if any(code for code, _, _ in reasons):
+        raise TransactionCanceledException(reasons)
+    if len(items) < len(reads):
+        raise _invalid("Transaction request cannot include multiple operations on one item")
+
+
+def _check_actions(backend: Any, actions: list[dict[str, Any]], size: int) -> None:
+    """What of a transaction's writes is refused before any is looked at: values, tables, empty keys; `size` as JSON.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
+    """
+    for action in actions:
+        if "" in (attributes := action.get("Item") or action["Key"]):
+            raise _invalid("Empty attribute name")
+        _check_values(attributes)
+    for action in actions:
+        table, attributes = backend.get_table(action["TableName"]), action.get("Item") or action["Key"]
+        for name in table.table_key_attrs:
+            _check_filled(name, attributes.get(name))
+    if size > _MOST_TRANSACTION:  # as JSON they have more
+        items = [action["Item"] for action in actions if "Item" in action]
+        if sum(map(dynamodb_store.checked_size, items)) > _MOST_TRANSACTION:
+            raise _invalid("The aggregate size of the items in the transaction exceeds 4 MB")
 
 
 def _check_time_to_live(now: dict[str, Any], wanted: dict[str, Any]) -> None:
@@ -354,16 +467,21 @@ def _check_time_to_live(now: dict[str, Any], wanted: dict[str, Any]) -> None:
 
 def _check_batch(table: Any, requests: list[dict[str, Any]]) -> None:
     seen = set()
+    types = _types(table)
     for request in requests:
         put, delete = request.get("PutRequest"), request.get("DeleteRequest")
-        if delete and not _fits(table, delete["Key"]):
-            raise _invalid(_SCHEMA)
+        if delete:
+            if not _fits(table, delete["Key"]):
+                raise _invalid(_SCHEMA)
+            _check_key(table, delete["Key"])
         if put:  # all of them before the first is written
+            if not all(types[name] in put["Item"].get(name, ()) for name in table.table_key_attrs):
+                raise _invalid(_SCHEMA)
             _check_item(table, put["Item"])
             for part in table.schema:
                 _check_key_size(part["KeyType"], put["Item"][part["AttributeName"]])
             if len(orjson.dumps(put["Item"], default=repr)) > dynamodb_store.MOST_BYTES:  # as JSON it has more
-                dynamodb_store.check_size(put["Item"])
+                dynamodb_store.checked_size(put["Item"])
         item = put["Item"] if put else delete["Key"] if delete else {}
         key = repr([item.get(name) for name in table.table_key_attrs])
         if key in seen:
@@ -376,6 +494,11 @@ def _check_table(body: dict[str, Any], table: Any) -> None:
 
     Below https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/: API_CreateTable.html, API_UpdateTable.html.
     """
+    if body.get("ReplicaUpdates"):
+        raise _invalid("The local AWS has one region only: a table has no replicas here.")
+    stream = body.get("StreamSpecification") or {}
+    if not stream.get("StreamEnabled") and stream.get("StreamViewType"):
+        raise _invalid(f"{_INVALID}StreamViewType is for a stream that is enabled")
     if table and body.keys() == {"TableName"}:
         raise _invalid(
             "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, GlobalSecondaryIndexUpdates or "
@@ -385,11 +508,18 @@ def _check_table(body: dict[str, Any], table: Any) -> None:
     if sum(not update.keys() <= {"Update"} for update in updates) > 1:
         text = "Only 1 online index can be created or deleted simultaneously per table"
         raise AwsError("LimitExceededException", f"Subscriber limit exceeded: {text}")
+    there = {index.name for index in table.global_indexes} if table else set()
+    if not there.issuperset(update["Delete"]["IndexName"] for update in updates if "Delete" in update):
+        raise AwsError("ResourceNotFoundException", "Requested resource not found")
     local = body.get("LocalSecondaryIndexes") or ()
     made = [*(body.get("GlobalSecondaryIndexes") or ()), *(u["Create"] for u in updates if "Create" in u)]
     keys = body["KeySchema"] if table is None else table.schema
-    for schema in (keys, *(index["KeySchema"] for index in (*local, *made))):
+    if table is None and len(body["AttributeDefinitions"]) < len(keys):
+        raise _invalid("Invalid KeySchema: Some index key attribute have no definition")
+    for schema in (keys, *(index["KeySchema"] for index in local)):
         _check_schema(schema)
+    for index in made:
+        _check_schema(index["KeySchema"], many=True)
     types = {a["AttributeName"] for a in (*(body.get("AttributeDefinitions") or ()), *(table.attr if table else ()))}
     names: set[str] = set()
     for index in (*local, *made):
@@ -403,6 +533,8 @@ def _check_table(body: dict[str, Any], table: Any) -> None:
             raise _invalid(f"{_INVALID}Unknown ProjectionType: null")
         if kind != "INCLUDE" and "NonKeyAttributes" in projection:
             raise _invalid(f"{_INVALID}ProjectionType is {kind}, but NonKeyAttributes is specified")
+        if kind == "INCLUDE" and "NonKeyAttributes" not in projection:
+            raise _invalid(f"{_INVALID}ProjectionType is INCLUDE, but NonKeyAttributes is not specified")
         if name in names:
             raise _invalid(f"{_INVALID}Duplicate index name: {name}")
         names.add(name)
@@ -415,14 +547,30 @@ def _check_table(body: dict[str, Any], table: Any) -> None:
     _check_throughput(body, table, made)
 
 
-def _check_schema(schema: list[dict[str, str]]) -> None:
+def _check_schema(schema: list[dict[str, str]], many: bool = False) -> None:
+    """A table's keys or an index's; a global one may have `many`, those of its partitions first.
+
+    https://docs.aws.amazon.com/cdk/api/v2/python/aws_cdk.aws_dynamodb/GlobalSecondaryIndexPropsV2.html (partition_keys)
+    """
     kinds, names = [key["KeyType"] for key in schema], [key["AttributeName"] for key in schema]
     if kinds[0] != "HASH":
         raise _invalid("Invalid KeySchema: The first KeySchemaElement is not a HASH key type")
-    if len(kinds) == 2 and kinds[1] != "RANGE":
+    if len(kinds) == 2 and kinds[1] != "RANGE" and not many:
         raise _invalid("Invalid KeySchema: The second KeySchemaElement is not a RANGE key type")
     if len(set(names)) < len(names):
         raise _invalid("Both the Hash Key and the Range Key element in the KeySchema have the same name")
+
+
+def _check_order(conditions: list[tuple[str, str, list[Any]]], schema: list[dict[str, str]]) -> None:
+    """Of several sort keys only the last that a query names may have a range."""
+    asked = {name: comparison for name, comparison, _ in conditions}
+    named = [k["AttributeName"] for k in schema if k["KeyType"] == "RANGE" and k["AttributeName"] in asked]
+    for one, following in zip(named, named[1:], strict=False):
+        if asked[one] != "=":
+            text = (
+                f"RANGE key attributes {one} must have equality conditions specified in the query because a condition "
+            )
+            raise _invalid(f"{text}is present on key attribute {following}")
 
 
 def _check_local(index: dict[str, Any], keys: list[dict[str, str]]) -> None:
@@ -517,7 +665,11 @@ def install() -> None:
             if operation == "Query" and not body.get("KeyConditionExpression"):
                 text = "Either the KeyConditions or KeyConditionExpression parameter must be specified in the request."
                 raise _invalid(text)
-            for request in (body.get("RequestItems") or {}).values() if operation == "BatchGetItem" else ():
+            requests = (body.get("RequestItems") or {}).values() if operation == "BatchGetItem" else ()
+            kinds = {n for request in requests for n in ("AttributesToGet", "ProjectionExpression") if n in request}
+            if len(kinds) > 1:  # also when they are different tables'
+                raise _invalid(_MIXED.format("AttributesToGet", "ProjectionExpression"))
+            for request in requests:
                 modernize(request)
                 _check_placeholders(request)
             _check(operation, self.dynamodb_backend, body)
@@ -526,11 +678,11 @@ def install() -> None:
     def transact_write_items(self: Any, transact_items: list[dict[str, Any]]) -> None:
         reasons: list[tuple[Any, Any, Any]] = []
         for operation in (op for item in transact_items for op in item.values()):
-            table, problem = self.tables.get(operation.get("TableName")), None
+            table, problem = self.get_table(operation["TableName"]), None
             try:
-                if table and "Item" in operation:
+                if "Item" in operation:
                     _check_item(table, operation["Item"])
-                elif table and not _fits(table, operation["Key"]):
+                elif not _fits(table, operation["Key"]):
                     problem = _SCHEMA
             except AwsError as error:
                 problem = error.message
@@ -614,6 +766,10 @@ def install() -> None:
     ) -> Any:
         names, values = expression_attribute_names, expression_attribute_values
         found = dynamodb_expressions.key_conditions(key_condition_expression, names, values)
+        if len(found) > len(schema):
+            text = f"The number of query conditions ({len(found)}) exceeds the number of key attributes defined in the "
+            raise _invalid(f"{text}schema ({len(schema)})")
+        _check_order(found, schema)
         return *validate_schema(found, schema), list(names or ())
 
     def once(self: Any) -> Any:
@@ -624,7 +780,8 @@ def install() -> None:
             if kept[old][1] > now - _TOKEN_SECONDS:
                 break
             del kept[old]
-        content = hash(orjson.dumps(self.body["TransactItems"], default=repr))
+        sent = orjson.dumps(self.body["TransactItems"], default=repr)
+        content = hash(sent)
         if token in kept:
             if kept[token][0] != content:
                 raise AwsError(
@@ -635,9 +792,12 @@ def install() -> None:
             self.replayed = True  # which costs what reading the items does
             return ActionResult({})
         metrics = self.body.get("ReturnItemCollectionMetrics", "NONE") != "NONE"
-        if not metrics and dynamodb_transactions.done(self.dynamodb_backend, self.body["TransactItems"]):
+        plain = not metrics and len(sent) <= _MOST_TRANSACTION
+        if plain and dynamodb_transactions.done(self.dynamodb_backend, self.body["TransactItems"]):
             answer = ActionResult({})
         else:
+            actions = [action for item in self.body["TransactItems"] for action in item.values()]
+            _check_actions(self.dynamodb_backend, actions, len(sent))
             answer = as_asked["transact_write_items"](self)
         if token:
             kept[token] = content, now
@@ -748,7 +908,14 @@ def install() -> None:
                 "transact_get_items": transact_get_items,
             },
         ),
-        (backend, {"transact_write_items": transact_write_items, "update_item": update_item, "query": checked_query}),
+        (
+            backend,
+            {
+                "transact_write_items": transact_write_items,
+                "update_item": update_item,
+                "query": checked_query,
+            },
+        ),
         (responses, {"ProjectionExpressionParser": dynamodb_expressions.Projection}),
         (responses, {"parse_expression": key_conditions}),
         (vars(expressions)["UpdateExpressionValueParser"], {"_parse": one_operator}),

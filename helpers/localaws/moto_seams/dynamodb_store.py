@@ -173,11 +173,12 @@ def _size(self: Any) -> int:
     return 1 if kind in ("BOOL", "NULL") else _bytes(value)
 
 
-def check_size(attrs: dict[str, Any]) -> None:
-    """Raises moto's ItemSizeTooLarge for an item that would be."""
+def checked_size(attrs: dict[str, Any]) -> int:
+    """An item's size in bytes; raises moto's ItemSizeTooLarge for one that would be."""
     from moto.dynamodb.models.dynamo_type import DynamoType, Item
 
-    Item(DynamoType({"S": ""}), None, attrs)
+    size: int = Item(DynamoType({"S": ""}), None, attrs).size()
+    return size
 
 
 _NAME, _VALUE = r"(#?[A-Za-z_]\w*)", r"(:\w+)"

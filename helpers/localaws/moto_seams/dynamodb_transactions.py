@@ -52,7 +52,7 @@ def done(backend: Any, actions: list[dict[str, dict[str, Any]]]) -> bool:
 def _put(table: Any, what: dict[str, Any]) -> Any:
     """The item that such a Put makes; None for any other, and for one whose condition does not hold."""
     attrs, absent = what["Item"], None
-    if not what.keys() <= _PUT or not _plain(attrs) or (key := _key(table, attrs)) is None:
+    if not what.keys() <= _PUT or not _plain(attrs) or "" in attrs or (key := _key(table, attrs)) is None:
         return None
     if "ConditionExpression" in what and not (absent := _absent(what["ConditionExpression"])):
         return None

@@ -41,6 +41,9 @@ _UNCHECKED = {  # calls that are made often, or that write what may be long
     "Query", "Scan", "GetItem", "PutItem", "UpdateItem", "DeleteItem", "BatchGetItem", "BatchWriteItem",
     "TransactGetItems", "TransactWriteItems", "PutLogEvents",
 }  # fmt: skip
+_MEMBERS_CHECKED = {
+    "Query", "Scan", "BatchGetItem", "BatchWriteItem", "TransactGetItems", "TransactWriteItems",
+}  # fmt: skip
 
 
 def check(call: Call, parameters: dict[str, Any], request: Request) -> None:
@@ -51,6 +54,8 @@ def check(call: Call, parameters: dict[str, Any], request: Request) -> None:
         except AwsError as error:
             if error.code == "ValidationException":
                 raise AwsError(code, error.message) from None
+    elif call.service == "dynamodb" and call.operation in _MEMBERS_CHECKED:
+        constraints.check_members("dynamodb", call.operation, parameters, skip="Select")  # which moto checks
     if rule := _RULES.get((call.service, call.operation)):
         with contextlib.suppress(AttributeError, TypeError, ValueError, KeyError):
             rule(parameters, call, request)
