@@ -476,6 +476,39 @@ def test_the_order_of_sort_keys(db: Any, of: str, kind: str, keys: list[Any], mo
         db.delete_item(TableName=of, Key=pk("order", sk={kind: key}))
 
 
+def test_sizes_and_counts(db: Any) -> None:
+    """tier1/query/expressions (a text's size is in UTF-16 units), select and consumedCapacity; tier1/query/basic"""
+    for number in range(6):
+        item = pk("sizes", sk=s(str(number)), keep=s("é\U0001d11e" if number == 0 else "no"), filler=s("x" * 2000))
+        db.put_item(TableName="composite", Item=item)
+
+    def asked(**more: Any) -> tuple[int, int, float]:
+        page = db.query(**query("pk = :p", p=s("sizes"), **more)[1], ReturnConsumedCapacity="TOTAL")
+        assert ("Items" in page) == (more.get("Select") != "COUNT")
+        return page["Count"], page["ScannedCount"], page["ConsumedCapacity"]["CapacityUnits"]
+
+    assert asked() == asked(ProjectionExpression="sk") == asked(Select="COUNT") == (6, 6, 1.5)
+    for units, count in ((3, 1), (6, 0), (2, 5)):
+        given = query("pk = :p", p=s("sizes"), FilterExpression="size(keep) = :n")[1]
+        given["ExpressionAttributeValues"][":n"] = n(units)
+        page = db.query(**given)
+        assert (page["Count"], page["ScannedCount"]) == (count, 6)
+        assert db.query(**given, Limit=2)["ScannedCount"] == 2
+
+
+def test_what_batches_and_transactions_read(db: Any) -> None:
+    """tier1/batchGetItem/basic (an item with nothing that is asked for is there, and empty; nothing is left over) and
+    tier2/transactions/transactGet (an item that is not there costs the same)"""
+    db.put_item(TableName="hash", Item=pk("read", a=s("x")))
+    got = db.batch_get_item(**read(pk("read"), pk("nobody"), ProjectionExpression="nothing")[1])
+    assert got["Responses"] == {"hash": [{}]} and got["UnprocessedKeys"] == {}
+    assert db.batch_write_item(**put(pk("written"))[1])["UnprocessedItems"] == {}
+    got = db.transact_get_items(**gets(pk("read"), pk("nobody"), ReturnConsumedCapacity="INDEXES")[1])
+    assert got["Responses"] == [{"Item": pk("read", a=s("x"))}, {}]
+    units = {"CapacityUnits": 4.0, "ReadCapacityUnits": 4.0}
+    assert got["ConsumedCapacity"] == [{"TableName": "hash", **units, "Table": units}]
+
+
 def test_a_global_index_with_many_keys(db: Any) -> None:
     """parity:tier1/query/multiAttributeGsiKey"""
     by_many = index("many", "h", "a", "b", "c", "d")

@@ -139,6 +139,8 @@ class _Meter:
                 answer[f"{self.kind.title()}CapacityUnits"] = total
             if self.body["ReturnConsumedCapacity"] == "INDEXES":
                 answer["Table"] = {"CapacityUnits": units[""]}
+                if self.operation.startswith("transact"):
+                    answer["Table"][f"{self.kind.title()}CapacityUnits"] = units[""]
                 for kind in ("Global", "Local"):
                     indexes = self.tables[name].global_indexes if kind == "Global" else self.tables[name].indexes
                     if found := {i.name: {"CapacityUnits": units[i.name]} for i in indexes if units.get(i.name)}:

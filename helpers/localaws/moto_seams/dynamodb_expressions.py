@@ -446,7 +446,8 @@ class Condition:
         given = self._value(node[1], attrs)
         if given is None or given[0] in ("N", "BOOL", "NULL"):
             return None
-        return "N", decimal.Decimal(len(given[1].encode() if given[0] == "S" else given[1]))
+        # A text's UTF-16 units: nubo-db/dynamodb-conformance tests/tier1/query/expressions.test.ts
+        return "N", decimal.Decimal(len(given[1].encode("utf-16-le")) // 2 if given[0] == "S" else len(given[1]))
 
     def _holds(self, node: Node, attrs: Any) -> bool:
         kind, *parts = node
