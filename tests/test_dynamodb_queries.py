@@ -567,6 +567,7 @@ WRONG_TYPE = [{"AttributeName": "pk", "KeyType": "INVALID"}]
 TABLES, SPEC, GONE = f"{EM}createTable", "tier1/createTable/specValidation", {"Delete": {"IndexName": "nope"}}
 HAS = {"Create": index("gsi1", "lsi1sk")}
 LIFE = {"Enabled": True, "AttributeName": "ttl"}
+NOBODYS = "arn:aws:dynamodb:us-east-1:123456789012:table/nobodys"
 NEW_TABLES: list[Case] = [
     ("tier1/createTable/basic", create(KeySchema=[]), "..."),
     ("tier1/createTable/basic", create(types="extra:N"), "..."),
@@ -601,6 +602,7 @@ NEW_TABLES: list[Case] = [
     ),
     (f"{VO}index", ("update_table", {"TableName": "hash", "GlobalSecondaryIndexUpdates": [GONE]}), NOT_FOUND),
     ("tier2/tags/basic", ("tag_resource", {"ResourceArn": "not-a-valid-arn", "Tags": []}), "..."),
+    ("tier2/tags/basic", ("tag_resource", {"ResourceArn": NOBODYS, "Tags": [{"Key": "k", "Value": "v"}]}), NOT_FOUND),
 ]
 
 
@@ -621,6 +623,41 @@ def test_a_table_that_is_not_there(db: Any, operation: str, more: dict[str, Any]
     """tier1/deleteTable, describeTable and updateTable/basic; tier2/ttl/basic"""
     error = refusal(db, (operation, {"TableName": "not-there", **more}))["Error"]
     assert error["Code"] == "ResourceNotFoundException" and error["Message"].startswith(NOT_FOUND)
+
+
+def test_a_tables_settings_are_told_and_changed(db: Any) -> None:
+    """tier1/createTable/basic (TableId) and config; tier1/updateTable/basic and config"""
+    most = {"MaxReadRequestUnits": 10, "MaxWriteRequestUnits": 5}
+    given = {"TableClass": "STANDARD_INFREQUENT_ACCESS", "OnDemandThroughput": most, "DeletionProtectionEnabled": True}
+    made = db.create_table(**table("settings", "pk", **given))["TableDescription"]
+    told = db.describe_table(TableName="settings")["Table"]
+    assert told["TableId"] == made["TableId"] != db.describe_table(TableName="hash")["Table"]["TableId"]
+    assert (
+        told["TableClassSummary"]["TableClass"] == "STANDARD_INFREQUENT_ACCESS" and told["OnDemandThroughput"] == most
+    )
+    changed = db.update_table(TableName="settings", OnDemandThroughput={**most, "MaxReadRequestUnits": 20})
+    assert changed["TableDescription"]["OnDemandThroughput"] == {"MaxReadRequestUnits": 20, "MaxWriteRequestUnits": 5}
+    assert "protected against deletion" in refusal(db, ("delete_table", {"TableName": "settings"}))["Error"]["Message"]
+    db.update_table(TableName="settings", DeletionProtectionEnabled=False)
+    db.update_table(TableName="settings", BillingMode="PROVISIONED", ProvisionedThroughput=UNITS)
+    db.update_table(TableName="settings", BillingMode="PAY_PER_REQUEST")
+    units = db.describe_table(TableName="settings")["Table"]["ProvisionedThroughput"]
+    assert (units["ReadCapacityUnits"], units["WriteCapacityUnits"]) == (0, 0)
+    db.delete_table(TableName="settings")
+
+
+def test_tables_are_listed_by_name_and_have_each_tag_once(db: Any) -> None:
+    """tier1/listTables/basic; tier2/tags/basic"""
+    names = db.list_tables()["TableNames"]
+    assert names == sorted(names)
+    first = db.list_tables(Limit=2)
+    assert first["TableNames"] == names[:2] and first["LastEvaluatedTableName"] == names[1]
+    assert db.list_tables(ExclusiveStartTableName=names[1] + "-")["TableNames"] == names[2:]
+    arn = db.describe_table(TableName="hash")["Table"]["TableArn"]
+    for tags in ({"env": "test", "team": "a"}, {"env": "production"}):
+        db.tag_resource(ResourceArn=arn, Tags=[{"Key": key, "Value": value} for key, value in tags.items()])
+    db.untag_resource(ResourceArn=arn, TagKeys=["team"])
+    assert db.list_tags_of_resource(ResourceArn=arn)["Tags"] == [{"Key": "env", "Value": "production"}]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import copy
 import decimal
 import re
 import time
+import uuid
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
@@ -637,6 +638,7 @@ def install() -> None:
         TransactionCanceledException,
     )
     from moto.dynamodb.models.dynamo_type import DynamoType
+    from moto.dynamodb.models.table import Table
     from moto.dynamodb.parsing.key_condition_expression import validate_schema
 
     handler: Any = responses.DynamoHandler
@@ -650,7 +652,7 @@ def install() -> None:
         backend.update_item,
         backend.query,
     )
-    get_all = handler.transact_get_items
+    get_all, describe = handler.transact_get_items, Table.describe
     setattr(responses, "TRANSACTION_MAX_ITEMS", 100)  # noqa: B010
 
     def call_action(self: Any) -> Any:
@@ -849,6 +851,47 @@ def install() -> None:
 
         return answer
 
+    def list_tables(self: Any, limit: int, exclusive_start_table_name: str | None) -> tuple[list[str], str | None]:
+        """By name, as AWS does it: moto lists them as they were made."""
+        names = sorted(name for name in self.tables if name > (exclusive_start_table_name or ""))
+        return names[:limit], names[limit - 1] if len(names) > limit else None
+
+    def tag_resource(self: Any, arn: str, tags: dict[str, str]) -> None:
+        """A tag whose key is there has a new value; moto would have it twice."""
+        table = self.get_table(arn)
+        kept = {tag["Key"]: tag["Value"] for tag in table.tags} | tags
+        table.tags = [{"Key": key, "Value": value} for key, value in kept.items()]
+
+    def untag_resource(self: Any, arn: str, tag_keys: list[str]) -> None:
+        """moto would say nothing of a table that is not there."""
+        table = self.get_table(arn)
+        table.tags = [tag for tag in table.tags if tag["Key"] not in tag_keys]
+
+    def with_settings(name: str) -> Any:
+        """CreateTable and UpdateTable, with what moto leaves out of a table's description."""
+        original = getattr(handler, name)
+
+        def answer(self: Any) -> Any:
+            original(self)
+            table, body = self.dynamodb_backend.get_table(self.body["TableName"]), self.body
+            settings = table.__dict__.setdefault("settings", {"TableId": str(uuid.uuid4())})
+            if "TableClass" in body:
+                settings["TableClassSummary"] = {"TableClass": body["TableClass"]}
+            if "OnDemandThroughput" in body:
+                settings["OnDemandThroughput"] = settings.get("OnDemandThroughput", {}) | body["OnDemandThroughput"]
+            if body.get("BillingMode") == "PAY_PER_REQUEST":  # API_ProvisionedThroughput.html: then they are 0
+                table.throughput = dict.fromkeys(
+                    ("ReadCapacityUnits", "WriteCapacityUnits", "NumberOfDecreasesToday"), 0
+                )
+            return responses.DynamoResult(table.describe())
+
+        return answer
+
+    def described(self: Any, base_key: str = "TableDescription") -> Any:
+        description = describe(self, base_key)
+        description[base_key] |= self.__dict__.get("settings", {})
+        return description
+
     def number(of: str) -> Any:
         original = getattr(DynamoType, of)
 
@@ -906,6 +949,8 @@ def install() -> None:
                 **as_asked,
                 "transact_write_items": once,
                 "transact_get_items": transact_get_items,
+                "create_table": with_settings("create_table"),
+                "update_table": with_settings("update_table"),
             },
         ),
         (
@@ -914,8 +959,12 @@ def install() -> None:
                 "transact_write_items": transact_write_items,
                 "update_item": update_item,
                 "query": checked_query,
+                "list_tables": list_tables,
+                "tag_resource": tag_resource,
+                "untag_resource": untag_resource,
             },
         ),
+        (Table, {"describe": described}),
         (responses, {"ProjectionExpressionParser": dynamodb_expressions.Projection}),
         (responses, {"parse_expression": key_conditions}),
         (vars(expressions)["UpdateExpressionValueParser"], {"_parse": one_operator}),
