@@ -131,7 +131,7 @@ def test_the_operation_is_the_one_that_was_identified(moto: app.Moto, do: Do) ->
     request = serialized(SESSION.get_service_model("lambda"), "ListFunctions", {})
     request.query = "Action=DeleteFunction"
     assert b'"Functions"' in raw(moto, "lambda", request).body
-    assert do("dynamodb", "ListTables")["TableNames"] == ["t"]
+    assert do("dynamodb", "ListTables")["TableNames"] == ["tab"]
 
 
 def test_the_region_is_the_one_that_was_signed(moto: app.Moto, do: Do) -> None:
@@ -185,7 +185,7 @@ def test_paths_of_motos_own_are_objects_here(moto: app.Moto, do: Do) -> None:
     table(do)
     answer = raw(moto, "s3", Request("PUT", "/moto-api/reset", "", {"content-length": "1"}, b"x"))
     assert answer.status == 200
-    assert do("dynamodb", "ListTables")["TableNames"] == ["t"]
+    assert do("dynamodb", "ListTables")["TableNames"] == ["tab"]
     assert [o["Key"] for o in do("s3", "ListObjectsV2", Bucket="moto-api")["Contents"]] == ["reset"]
 
 
@@ -1592,7 +1592,7 @@ def table(do: Do, *, sort: bool = False, stream: bool = False) -> None:
     do(
         "dynamodb",
         "CreateTable",
-        TableName="t",
+        TableName="tab",
         KeySchema=[{"AttributeName": k, "KeyType": t} for k, t in keys],
         AttributeDefinitions=[{"AttributeName": k, "AttributeType": t} for k, t in kinds],
         BillingMode="PAY_PER_REQUEST",
@@ -1602,11 +1602,11 @@ def table(do: Do, *, sort: bool = False, stream: bool = False) -> None:
 
 def put(a: str, n: str | None = None, **more: str) -> dict[str, Any]:
     item: dict[str, Any] = {"a": {"S": a}, **({"n": {"N": n}} if n else {}), **{k: {"S": v} for k, v in more.items()}}
-    return {"Put": {"TableName": "t", "Item": item}}
+    return {"Put": {"TableName": "tab", "Item": item}}
 
 
 def everything(do: Do) -> list[Any]:
-    return sorted(do("dynamodb", "Scan", TableName="t")["Items"], key=json.dumps)
+    return sorted(do("dynamodb", "Scan", TableName="tab")["Items"], key=json.dumps)
 
 
 @pytest.mark.parametrize(
@@ -1642,10 +1642,10 @@ def test_numbers(do: Do, number: str, words: str | None) -> None:
     places: list[Any] = [{"N": number}, {"NS": [number]}, {"L": [{"M": {"N": {"N": number}}}]}]
     for value in places:
         if words is None:
-            do("dynamodb", "PutItem", TableName="t", Item={"a": {"S": "x"}, "v": value})
+            do("dynamodb", "PutItem", TableName="tab", Item={"a": {"S": "x"}, "v": value})
             continue
         with pytest.raises(AwsError, match=words) as caught:
-            do("dynamodb", "PutItem", TableName="t", Item={"a": {"S": "x"}, "v": value})
+            do("dynamodb", "PutItem", TableName="tab", Item={"a": {"S": "x"}, "v": value})
         assert caught.value.code == "ValidationException"
 
 
@@ -1661,14 +1661,14 @@ def test_a_number_in_a_key_or_an_expression_is_checked_too(do: Do) -> None:
         ),
     ):
         with pytest.raises(AwsError, match="numeric value: C536379"):
-            do("dynamodb", operation, TableName="t", **parameters)
+            do("dynamodb", operation, TableName="tab", **parameters)
     with pytest.raises(AwsError, match="numeric value: C536379"):
-        do("dynamodb", "BatchWriteItem", RequestItems={"t": [{"PutRequest": {"Item": {"a": {"S": "x"}, "n": bad}}}]})
+        do("dynamodb", "BatchWriteItem", RequestItems={"tab": [{"PutRequest": {"Item": {"a": {"S": "x"}, "n": bad}}}]})
     assert everything(do) == []
 
 
 CANCEL = {
-    "ConditionCheck": {"TableName": "t", "Key": {"a": {"S": "none"}}, "ConditionExpression": "attribute_exists(a)"}
+    "ConditionCheck": {"TableName": "tab", "Key": {"a": {"S": "none"}}, "ConditionExpression": "attribute_exists(a)"}
 }
 
 
@@ -1686,7 +1686,7 @@ def test_a_cancelled_transaction_leaves_everything_as_it_was(do: Do, sort: bool)
 
     change = {
         "Update": {
-            "TableName": "t",
+            "TableName": "tab",
             "Key": key("changed"),
             "UpdateExpression": "SET v = :v",
             "ExpressionAttributeValues": {":v": {"S": "new"}},
@@ -1694,7 +1694,7 @@ def test_a_cancelled_transaction_leaves_everything_as_it_was(do: Do, sort: bool)
     }
     upsert = {
         "Update": {
-            "TableName": "t",
+            "TableName": "tab",
             "Key": key("made"),
             "UpdateExpression": "SET v = :v",
             "ExpressionAttributeValues": {":v": {"S": "new"}},
@@ -1705,13 +1705,13 @@ def test_a_cancelled_transaction_leaves_everything_as_it_was(do: Do, sort: bool)
         upsert,
         put("replaced", n, v="new"),
         put("new", n),
-        {"Delete": {"TableName": "t", "Key": key("deleted")}},
+        {"Delete": {"TableName": "tab", "Key": key("deleted")}},
     ]
     cancel = {"ConditionCheck": CANCEL["ConditionCheck"] | {"Key": key("none")}}
     with pytest.raises(Refusal, match="TransactionCanceledException"):
         do("dynamodb", "TransactWriteItems", TransactItems=[*items, cancel])
     assert everything(do) == before
-    assert do("dynamodb", "DescribeTable", TableName="t")["Table"]["ItemCount"] == 3
+    assert do("dynamodb", "DescribeTable", TableName="tab")["Table"]["ItemCount"] == 3
     do("dynamodb", "TransactWriteItems", TransactItems=items)
     assert sorted(i["a"]["S"] + i.get("v", {}).get("S", "") for i in everything(do)) == [
         "changednew",
@@ -1743,7 +1743,7 @@ def test_a_cancelled_transaction_leaves_nothing_in_the_tables_stream(do: Do) -> 
         do("dynamodb", "TransactWriteItems", TransactItems=[put("y"), CANCEL])
     from moto.dynamodb.models import dynamodb_backends
 
-    shard = dynamodb_backends[ACCOUNT_ID][REGION].tables["t"].stream_shard
+    shard = dynamodb_backends[ACCOUNT_ID][REGION].tables["tab"].stream_shard
     assert shard is not None and [r.to_json()["eventName"] for r in shard.items] == ["INSERT"]
 
 
@@ -1766,7 +1766,7 @@ def test_transactions_cost_the_same_in_a_large_table(do: Do) -> None:
         batch = [{"PutRequest": put(f"fill{start + i}")["Put"] | {}} for i in range(25)]
         for each in batch:
             each["PutRequest"].pop("TableName")
-        do("dynamodb", "BatchWriteItem", RequestItems={"t": batch})
+        do("dynamodb", "BatchWriteItem", RequestItems={"tab": batch})
     assert cost() < 3 * small
 
 
@@ -1788,7 +1788,7 @@ def test_transactions_do_what_a_dict_with_a_copy_would(moto: app.Moto, do: Do) -
     def check(steps: list[tuple[str, str, bool]]) -> None:
         after, fails, items = dict(model), len({k for _, k, _ in steps}) < len(steps), []
         for i, (kind, key, conditional) in enumerate(steps):
-            body: dict[str, Any] = {"TableName": "t"}
+            body: dict[str, Any] = {"TableName": "tab"}
             if kind == "Put":
                 body["Item"] = {"a": {"S": key}, "v": {"S": str(i)}}
             else:
@@ -1940,7 +1940,7 @@ def indexed_table(do: Do) -> None:
     do(
         "dynamodb",
         "CreateTable",
-        TableName="t",
+        TableName="tab",
         KeySchema=[{"AttributeName": "a", "KeyType": "HASH"}, {"AttributeName": "n", "KeyType": "RANGE"}],
         AttributeDefinitions=[{"AttributeName": k, "AttributeType": "N" if k == "n" else "S"} for k in names],
         GlobalSecondaryIndexes=[
@@ -1959,7 +1959,7 @@ def paged(do: Do, operation: str, limit: int | None, **parameters: Any) -> list[
     found: list[Any] = []
     start: dict[str, Any] = {}
     while True:
-        page = do("dynamodb", operation, TableName="t", **({"Limit": limit} if limit else {}), **start, **parameters)
+        page = do("dynamodb", operation, TableName="tab", **({"Limit": limit} if limit else {}), **start, **parameters)
         assert limit is None or len(page["Items"]) <= limit
         found += page["Items"]
         if "LastEvaluatedKey" not in page:
@@ -1987,23 +1987,25 @@ def test_queries_scans_and_indexes_find_what_a_dict_would(
     def make(kind: str, a: str, n: int, g: str, h: str) -> None:
         key, made = {"a": {"S": a}, "n": {"N": str(n)}}, item(a, n, g, h)
         if kind == "put":
-            do("dynamodb", "PutItem", TableName="t", Item=made)
+            do("dynamodb", "PutItem", TableName="tab", Item=made)
         elif kind == "delete":
-            do("dynamodb", "DeleteItem", TableName="t", Key=key)
+            do("dynamodb", "DeleteItem", TableName="tab", Key=key)
             model.pop((a, n), None)
             return
         elif kind == "update":
             changes = {"UpdateExpression": "SET h = :h ADD c :c"}
             values = {":h": {"S": h}, ":c": {"N": "2"}}
-            do("dynamodb", "UpdateItem", TableName="t", Key=key, ExpressionAttributeValues=values, **changes)
+            do("dynamodb", "UpdateItem", TableName="tab", Key=key, ExpressionAttributeValues=values, **changes)
             made = model.get((a, n), key) | {"h": {"S": h}}
             made["c"] = {"N": str(int(made.get("c", {"N": "0"})["N"]) + 2)}
         elif kind == "transact":
-            do("dynamodb", "TransactWriteItems", TransactItems=[{"Put": {"TableName": "t", "Item": made}}])
+            do("dynamodb", "TransactWriteItems", TransactItems=[{"Put": {"TableName": "tab", "Item": made}}])
         else:
-            check = {"TableName": "t", "Key": {"a": {"S": "none"}, "n": {"N": "0"}}}
+            check = {"TableName": "tab", "Key": {"a": {"S": "none"}, "n": {"N": "0"}}}
             check["ConditionExpression"] = "attribute_exists(a)"
-            change = {"Delete": {"TableName": "t", "Key": key}} if n % 2 else {"Put": {"TableName": "t", "Item": made}}
+            change = (
+                {"Delete": {"TableName": "tab", "Key": key}} if n % 2 else {"Put": {"TableName": "tab", "Item": made}}
+            )
             with pytest.raises(Refusal):
                 do("dynamodb", "TransactWriteItems", TransactItems=[change, {"ConditionCheck": check}])
             return
@@ -2016,7 +2018,7 @@ def test_queries_scans_and_indexes_find_what_a_dict_would(
             make(*each)
         kept = [model[key] for key in sorted(model)]
         assert paged(do, "Scan", limit) == kept
-        assert do("dynamodb", "Scan", TableName="t", ProjectionExpression="c")["Items"] == [
+        assert do("dynamodb", "Scan", TableName="tab", ProjectionExpression="c")["Items"] == [
             {k: i[k] for k in ("c",) if k in i} for i in kept
         ]
         in_index = sorted((i for i in kept if "g" in i and "h" in i), key=lambda i: (i["g"]["S"], i["h"]["S"]))
@@ -2047,58 +2049,58 @@ def test_a_new_index_leaves_the_others_as_they_are(do: Do) -> None:
         ({"Delete": {"IndexName": "by-j"}}, set("angh")),
     ):
         definitions = {"AttributeDefinitions": one} if "Create" in update else {}
-        do("dynamodb", "UpdateTable", TableName="t", GlobalSecondaryIndexUpdates=[update], **definitions)
-        described = do("dynamodb", "DescribeTable", TableName="t")["Table"]["AttributeDefinitions"]
+        do("dynamodb", "UpdateTable", TableName="tab", GlobalSecondaryIndexUpdates=[update], **definitions)
+        described = do("dynamodb", "DescribeTable", TableName="tab")["Table"]["AttributeDefinitions"]
         assert {a["AttributeName"] for a in described} == kept
         item = {"a": {"S": "x"}, "n": {"N": "1"}, "g": {"S": "y"}, "h": {"S": "z"}, "s": {"S": "s"}}
-        do("dynamodb", "TransactWriteItems", TransactItems=[{"Put": {"TableName": "t", "Item": item}}])
+        do("dynamodb", "TransactWriteItems", TransactItems=[{"Put": {"TableName": "tab", "Item": item}}])
         change = {"UpdateExpression": "SET c = :c", "ExpressionAttributeValues": {":c": {"S": "c"}}}
-        do("dynamodb", "UpdateItem", TableName="t", Key={"a": {"S": "x"}, "n": {"N": "1"}}, **change)
+        do("dynamodb", "UpdateItem", TableName="tab", Key={"a": {"S": "x"}, "n": {"N": "1"}}, **change)
 
 
 def test_an_index_that_is_made_later_knows_the_items_that_are_there(do: Do) -> None:
     table(do)
     for a in "xyz":
-        do("dynamodb", "PutItem", TableName="t", Item={"a": {"S": a}, "g": {"S": "one"}})
+        do("dynamodb", "PutItem", TableName="tab", Item={"a": {"S": a}, "g": {"S": "one"}})
     index = {"IndexName": "by-i", "KeySchema": [{"AttributeName": "g", "KeyType": "HASH"}]}
     for _ in range(2):  # another one of the same name, too
         do(
             "dynamodb",
             "UpdateTable",
-            TableName="t",
+            TableName="tab",
             AttributeDefinitions=[{"AttributeName": k, "AttributeType": "S"} for k in "ag"],
             GlobalSecondaryIndexUpdates=[{"Create": {**index, "Projection": {"ProjectionType": "KEYS_ONLY"}}}],
         )
         ask = {"KeyConditionExpression": "g = :g", "ExpressionAttributeValues": {":g": {"S": "one"}}}
-        found = do("dynamodb", "Query", TableName="t", IndexName="by-i", **ask)["Items"]
+        found = do("dynamodb", "Query", TableName="tab", IndexName="by-i", **ask)["Items"]
         assert sorted(i["a"]["S"] for i in found) == ["x", "y", "z"]
-        do("dynamodb", "UpdateTable", TableName="t", GlobalSecondaryIndexUpdates=[{"Delete": {"IndexName": "by-i"}}])
+        do("dynamodb", "UpdateTable", TableName="tab", GlobalSecondaryIndexUpdates=[{"Delete": {"IndexName": "by-i"}}])
 
 
 def test_what_is_read_can_be_changed_without_changing_the_table(do: Do) -> None:
     table(do)
     item = {"a": {"S": "x"}, "m": {"M": {"l": {"L": [{"N": "1"}]}, "s": {"SS": ["p"]}}}, "b": {"B": b"\x00\xff"}}
-    do("dynamodb", "PutItem", TableName="t", Item=item)
+    do("dynamodb", "PutItem", TableName="tab", Item=item)
     do(
         "dynamodb",
         "PutItem",
-        TableName="t",
+        TableName="tab",
         Item={**item, "a": {"S": "y"}, "big": {"S": "ü" * 1000}, "no": {"NULL": True}, "yes": {"BOOL": True}},
     )
     do(
         "dynamodb",
         "UpdateItem",
-        TableName="t",
+        TableName="tab",
         Key={"a": {"S": "x"}},
         UpdateExpression="SET m.l[0] = :n ADD m.s :s",
         ExpressionAttributeValues={":n": {"N": "2"}, ":s": {"SS": ["q"]}},
     )
-    x, y = (do("dynamodb", "GetItem", TableName="t", Key={"a": {"S": a}})["Item"] for a in "xy")
+    x, y = (do("dynamodb", "GetItem", TableName="tab", Key={"a": {"S": a}})["Item"] for a in "xy")
     assert x["m"]["M"]["l"] == {"L": [{"N": "2"}]} and sorted(x["m"]["M"]["s"]["SS"]) == ["p", "q"]
     assert y["m"] == item["m"] and y["b"] == x["b"] == item["b"] and y["big"] == {"S": "ü" * 1000}
     assert (y["no"], y["yes"]) == ({"NULL": True}, {"BOOL": True})
     with pytest.raises(Refusal, match="Item size"):
-        do("dynamodb", "PutItem", TableName="t", Item={"a": {"S": "z"}, "big": {"S": "ü" * 205_000}})
+        do("dynamodb", "PutItem", TableName="tab", Item={"a": {"S": "z"}, "big": {"S": "ü" * 205_000}})
 
 
 def test_a_short_update_does_what_a_long_one_does(moto: app.Moto, do: Do) -> None:
@@ -2120,18 +2122,18 @@ def test_a_short_update_does_what_a_long_one_does(moto: app.Moto, do: Do) -> Non
         key = {"a": {"S": a}, "n": {"N": "1"}}
         try:
             do(
-                "dynamodb", "UpdateItem", TableName="t", Key=key, UpdateExpression=expression, **named, **more,
+                "dynamodb", "UpdateItem", TableName="tab", Key=key, UpdateExpression=expression, **named, **more,
                 **({"ExpressionAttributeValues": used} if used else {}),
             )  # fmt: skip
         except (Refusal, AwsError) as error:
             return str(error)
-        return {k: v for k, v in do("dynamodb", "GetItem", TableName="t", Key=key)["Item"].items() if k != "a"}
+        return {k: v for k, v in do("dynamodb", "GetItem", TableName="tab", Key=key)["Item"].items() if k != "a"}
 
     @seeded(120, 20_000)
     @given(st.tuples(sets, adds).map(" ".join).filter(str.strip), st.booleans())
     def check(expression: str, again: bool) -> None:
         for key in "xy":
-            do("dynamodb", "DeleteItem", TableName="t", Key={"a": {"S": key}, "n": {"N": "1"}})
+            do("dynamodb", "DeleteItem", TableName="tab", Key={"a": {"S": key}, "n": {"N": "1"}})
         always = {"ConditionExpression": "attribute_exists(a) OR attribute_not_exists(a)"}
         for _ in range(1 + again):
             assert update("x", expression) == update("y", expression, **always), expression
@@ -2166,9 +2168,9 @@ def test_a_table_of_any_size_is_asked_at_the_same_cost(do: Do) -> None:
             ("Scan", {"Limit": 5, "ExclusiveStartKey": {"a": {"S": "0"}, "n": {"N": "2"}}}),
         ]
         for operation, parameters in asks:
-            do("dynamodb", operation, TableName="t", **parameters)
+            do("dynamodb", operation, TableName="tab", **parameters)
             reads[0] = 0
-            do("dynamodb", operation, TableName="t", **parameters)
+            do("dynamodb", operation, TableName="tab", **parameters)
             found.append(reads[0])
         return found
 
@@ -2177,7 +2179,7 @@ def test_a_table_of_any_size_is_asked_at_the_same_cost(do: Do) -> None:
             items = [
                 {"a": {"S": str(a)}, "n": {"N": str(n)}, "g": {"S": str(a)}, "h": {"S": str(n)}} for n in range(10)
             ]
-            do("dynamodb", "BatchWriteItem", RequestItems={"t": [{"PutRequest": {"Item": i}} for i in items]})
+            do("dynamodb", "BatchWriteItem", RequestItems={"tab": [{"PutRequest": {"Item": i}} for i in items]})
 
     setattr(DynamoType, "cast_value", property(counted))  # noqa: B010
     try:
@@ -2200,11 +2202,11 @@ def test_what_is_deleted_is_gone(do: Do) -> None:
     from moto.dynamodb.models import dynamodb_backends
 
     table(do)
-    do("dynamodb", "PutItem", TableName="t", Item={"a": {"S": "x"}})
-    (item,) = dynamodb_backends[ACCOUNT_ID][REGION].tables["t"].items.values()
+    do("dynamodb", "PutItem", TableName="tab", Item={"a": {"S": "x"}})
+    (item,) = dynamodb_backends[ACCOUNT_ID][REGION].tables["tab"].items.values()
     kept = weakref.ref(item)
     del item
-    do("dynamodb", "DeleteItem", TableName="t", Key={"a": {"S": "x"}})
+    do("dynamodb", "DeleteItem", TableName="tab", Key={"a": {"S": "x"}})
     gc.collect()
     assert kept() is None
 
@@ -2228,19 +2230,19 @@ def test_queries_find_what_is_there_whatever_was_written_before(do: Do) -> None:
         "KeySchema": [{"AttributeName": "x", "KeyType": "HASH"}, {"AttributeName": "y", "KeyType": "RANGE"}],
         "Projection": {"ProjectionType": "ALL"},
     }
-    table = {"TableName": "q", "KeySchema": keys, "BillingMode": "PAY_PER_REQUEST", "GlobalSecondaryIndexes": [index]}
+    table = {"TableName": "tab", "KeySchema": keys, "BillingMode": "PAY_PER_REQUEST", "GlobalSecondaryIndexes": [index]}
     do("dynamodb", "CreateTable", **table, **names)
     chance = random.Random(SEED)
     print(f"WORKBOOK_SEED={SEED}")
 
     def put(**item: str) -> dict[str, Any]:
-        return {"Put": {"TableName": "q", "Item": {name: {"S": value} for name, value in item.items()}}}
+        return {"Put": {"TableName": "tab", "Item": {name: {"S": value} for name, value in item.items()}}}
 
     def query(**parameters: Any) -> list[Any]:
         found: list[Any] = []
         start: dict[str, Any] = {}
         while True:
-            page = do("dynamodb", "Query", TableName="q", Limit=3, **parameters, **start)
+            page = do("dynamodb", "Query", TableName="tab", Limit=3, **parameters, **start)
             found += page["Items"]
             if "LastEvaluatedKey" not in page:
                 return found
@@ -2252,24 +2254,24 @@ def test_queries_find_what_is_there_whatever_was_written_before(do: Do) -> None:
         place = chance.choice([{}, {"x": chance.choice("uvw"), "y": chance.choice("123")}, {"x": chance.choice("uvw")}])
         kind = chance.randrange(4)
         if kind == 0:
-            do("dynamodb", "PutItem", TableName="q", Item=put(**key, **place)["Put"]["Item"])
+            do("dynamodb", "PutItem", TableName="tab", Item=put(**key, **place)["Put"]["Item"])
         elif kind == 1:
-            do("dynamodb", "DeleteItem", TableName="q", Key=where)
+            do("dynamodb", "DeleteItem", TableName="tab", Key=where)
         elif kind == 2:
             given = {
                 "ExpressionAttributeValues": {":x": {"S": chance.choice("uvw")}, ":y": {"S": chance.choice("123")}}
             }
             change = {"UpdateExpression": "SET x = :x, y = :y", **given} if place else {"UpdateExpression": "REMOVE x"}
-            do("dynamodb", "UpdateItem", TableName="q", Key=where, **change)
+            do("dynamodb", "UpdateItem", TableName="tab", Key=where, **change)
         else:
             never = {
-                "TableName": "q",
+                "TableName": "tab",
                 "Key": where | {"a": {"S": "none"}},
                 "ConditionExpression": "attribute_exists(a)",
             }
             with pytest.raises(Refusal, match="TransactionCanceled"):
                 do("dynamodb", "TransactWriteItems", TransactItems=[put(**key, **place), {"ConditionCheck": never}])
-        there = do("dynamodb", "Scan", TableName="q")["Items"]
+        there = do("dynamodb", "Scan", TableName="tab")["Items"]
         for a in "123":
             wanted = sorted((i for i in there if i["a"]["S"] == a), key=lambda i: i["b"]["S"])
             by_table = {"KeyConditionExpression": "a = :a", "ExpressionAttributeValues": {":a": {"S": a}}}
@@ -2291,15 +2293,15 @@ def test_a_query_costs_the_same_in_a_large_table(do: Do) -> None:
             start = time.process_time()
             for i in range(20):
                 condition = {"KeyConditionExpression": "a = :a", "ExpressionAttributeValues": {":a": {"S": f"x{i}"}}}
-                do("dynamodb", "Query", TableName="t", **condition)
+                do("dynamodb", "Query", TableName="tab", **condition)
             best = min(best, time.process_time() - start)
         return best
 
     for i in range(20):
-        do("dynamodb", "PutItem", TableName="t", Item={"a": {"S": f"x{i}"}})
+        do("dynamodb", "PutItem", TableName="tab", Item={"a": {"S": f"x{i}"}})
     small = cost()
     for i in range(1500):
-        do("dynamodb", "PutItem", TableName="t", Item={"a": {"S": f"more{i}"}})
+        do("dynamodb", "PutItem", TableName="tab", Item={"a": {"S": f"more{i}"}})
     assert cost() < 3 * small
 
 
@@ -2425,22 +2427,22 @@ def test_an_item_may_have_409600_bytes_and_not_one_more(do: Do) -> None:
     """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html"""
     key = [{"AttributeName": "a", "KeyType": "HASH"}]
     kinds = [{"AttributeName": "a", "AttributeType": "S"}]
-    do("dynamodb", "CreateTable", TableName="t", KeySchema=key, AttributeDefinitions=kinds,
+    do("dynamodb", "CreateTable", TableName="tab", KeySchema=key, AttributeDefinitions=kinds,
        BillingMode="PAY_PER_REQUEST")  # fmt: skip
     most, one_more = _item(409_600), _item(409_601)
     too_large = "Item size has exceeded the maximum allowed size"
     for operation, parameters in (
-        ("PutItem", lambda item: {"TableName": "t", "Item": item}),
-        ("BatchWriteItem", lambda item: {"RequestItems": {"t": [{"PutRequest": {"Item": item}}]}}),
-        ("TransactWriteItems", lambda item: {"TransactItems": [{"Put": {"TableName": "t", "Item": item}}]}),
+        ("PutItem", lambda item: {"TableName": "tab", "Item": item}),
+        ("BatchWriteItem", lambda item: {"RequestItems": {"tab": [{"PutRequest": {"Item": item}}]}}),
+        ("TransactWriteItems", lambda item: {"TransactItems": [{"Put": {"TableName": "tab", "Item": item}}]}),
     ):
         do("dynamodb", operation, **parameters(most))
         with pytest.raises((Refusal, AwsError), match=too_large):
             do("dynamodb", operation, **parameters(one_more))
-    got = do("dynamodb", "PutItem", TableName="t", Item=most, ReturnConsumedCapacity="TOTAL")
+    got = do("dynamodb", "PutItem", TableName="tab", Item=most, ReturnConsumedCapacity="TOTAL")
     assert got["ConsumedCapacity"]["CapacityUnits"] == 400
 
-    change: dict[str, Any] = {"TableName": "t", "Key": {"a": {"S": "k"}}}
+    change: dict[str, Any] = {"TableName": "tab", "Key": {"a": {"S": "k"}}}
     # The whole item as it will be counts, and nothing of what it was: a large value may take a large one's place.
     for expression, fits in (
         ("SET big = :v", len(most["big"]["S"])),
@@ -2468,9 +2470,9 @@ def test_a_value_in_an_update_has_one_operator(do: Do) -> None:
     """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.UpdateExpressions.html"""
     key = [{"AttributeName": "a", "KeyType": "HASH"}]
     kinds = [{"AttributeName": "a", "AttributeType": "S"}]
-    do("dynamodb", "CreateTable", TableName="t", KeySchema=key, AttributeDefinitions=kinds,
+    do("dynamodb", "CreateTable", TableName="tab", KeySchema=key, AttributeDefinitions=kinds,
        BillingMode="PAY_PER_REQUEST")  # fmt: skip
-    change: dict[str, Any] = {"TableName": "t", "Key": {"a": {"S": "k"}}}
+    change: dict[str, Any] = {"TableName": "tab", "Key": {"a": {"S": "k"}}}
     values: dict[str, Any] = {":x": {"N": "5"}, ":y": {"N": "2"}}
 
     def update(expression: str) -> None:
@@ -2568,12 +2570,12 @@ def test_what_a_condition_says_of_an_item(do: Do, condition: str, values: Any, h
     architect/dynalite.
     """
     table(do)
-    do("dynamodb", "PutItem", TableName="t", Item={"a": {"S": "k"}, **DOCUMENT})
+    do("dynamodb", "PutItem", TableName="tab", Item={"a": {"S": "k"}, **DOCUMENT})
     given = {f":{'vw'[i]}": v for i, v in enumerate(values if isinstance(values, tuple) else (values,)) if v}
     more = {"ExpressionAttributeValues": given} if given else {}
     for operation, member in (("Scan", "FilterExpression"), ("DeleteItem", "ConditionExpression")):
         asked = {
-            "TableName": "t",
+            "TableName": "tab",
             member: condition,
             **more,
             **({"Key": {"a": {"S": "k"}}} if member[0] == "C" else {}),
@@ -2608,16 +2610,16 @@ def test_what_a_condition_says_of_an_item(do: Do, condition: str, values: Any, h
 def test_a_projection_shows_what_it_names(do: Do, expression: str, found: Any) -> None:
     """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.ProjectionExpressions.html"""
     table(do)
-    do("dynamodb", "PutItem", TableName="t", Item={"a": {"S": "k"}, **DOCUMENT})
+    do("dynamodb", "PutItem", TableName="tab", Item={"a": {"S": "k"}, **DOCUMENT})
     asked: dict[str, Any] = {"ProjectionExpression": expression}
     asked |= {"ExpressionAttributeNames": {"#b": "b c"}} if "#b" in expression else {}
-    get = {"TableName": "t", "Key": {"a": {"S": "k"}}, **asked}
+    get = {"TableName": "tab", "Key": {"a": {"S": "k"}}, **asked}
     if isinstance(found, str):
         with pytest.raises(AwsError, match=re.escape(f"Invalid ProjectionExpression: {found}")):
             do("dynamodb", "GetItem", **get)
         return
     assert do("dynamodb", "GetItem", **get)["Item"] == found
-    assert do("dynamodb", "Scan", TableName="t", **asked)["Items"] == [found]
+    assert do("dynamodb", "Scan", TableName="tab", **asked)["Items"] == [found]
     assert do("dynamodb", "TransactGetItems", TransactItems=[{"Get": get}])["Responses"] == [{"Item": found}]
 
 
@@ -2628,11 +2630,13 @@ def test_a_key_has_one_condition(do: Do) -> None:
     """
     table(do, sort=True)
     for number in range(6):
-        do("dynamodb", "PutItem", TableName="t", Item={"a": {"S": "k"}, "n": {"N": str(number)}})
+        do("dynamodb", "PutItem", TableName="tab", Item={"a": {"S": "k"}, "n": {"N": str(number)}})
 
     def query(condition: str) -> list[str]:
         given = {k: v for k, v in {":a": {"S": "k"}, ":v": {"N": "1"}, ":w": {"N": "3"}}.items() if k in condition}
-        got = do("dynamodb", "Query", TableName="t", KeyConditionExpression=condition, ExpressionAttributeValues=given)
+        got = do(
+            "dynamodb", "Query", TableName="tab", KeyConditionExpression=condition, ExpressionAttributeValues=given
+        )
         return [item["n"]["N"] for item in got["Items"]]
 
     for condition in ("a = :a AND n BETWEEN :v AND :w", "((n between :v and :w) and (a = :a))"):
@@ -2671,9 +2675,9 @@ def test_an_update_gives_back_what_it_changed(do: Do, expression: str, old: Any,
     table(do)
     given = {k: v for k, v in {":v": {"N": "9"}, ":set": {"NS": ["9"]}}.items() if k in expression}
     for asked, found in (("UPDATED_OLD", old), ("UPDATED_NEW", new)):
-        do("dynamodb", "PutItem", TableName="t", Item={"a": {"S": "k"}, **DOCUMENT})
+        do("dynamodb", "PutItem", TableName="tab", Item={"a": {"S": "k"}, **DOCUMENT})
         got = do(
-            "dynamodb", "UpdateItem", TableName="t", Key={"a": {"S": "k"}}, UpdateExpression=expression,
+            "dynamodb", "UpdateItem", TableName="tab", Key={"a": {"S": "k"}}, UpdateExpression=expression,
             ReturnValues=asked, **({"ExpressionAttributeValues": given} if given else {}),
         )  # fmt: skip
         assert got.get("Attributes") == found
@@ -2692,7 +2696,7 @@ def test_what_dynamodb_does_not_take_is_refused_as_a_whole(do: Do) -> None:
         return {"S": "leaf"} if levels == 1 else {"M": {"m": nested(levels - 1)}}
 
     def write(*items: dict[str, Any]) -> None:
-        do("dynamodb", "BatchWriteItem", RequestItems={"t": [{"PutRequest": {"Item": item}} for item in items]})
+        do("dynamodb", "BatchWriteItem", RequestItems={"tab": [{"PutRequest": {"Item": item}} for item in items]})
 
     refused: list[tuple[dict[str, Any], str]] = [
         ({"a": {"S": "k"}}, "Missing the key n in the item"),
@@ -2711,9 +2715,9 @@ def test_what_dynamodb_does_not_take_is_refused_as_a_whole(do: Do) -> None:
             write({"a": {"S": "first"}, "n": {"N": "1"}}, item)
         assert everything(do) == []  # not the first one either
         with pytest.raises((AwsError, Refusal), match=re.escape(words)):
-            do("dynamodb", "PutItem", TableName="t", Item=item)
+            do("dynamodb", "PutItem", TableName="tab", Item=item)
     with pytest.raises(AwsError, match="Size of hashkey"):
-        do("dynamodb", "GetItem", TableName="t", Key={**key, "a": {"S": "k" * 2049}})
+        do("dynamodb", "GetItem", TableName="tab", Key={**key, "a": {"S": "k" * 2049}})
     write({**key, "x": nested(32)})
 
 
@@ -2735,20 +2739,20 @@ def test_an_update_that_dynamodb_refuses_changes_nothing(do: Do, expression: str
     """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.UpdateExpressions.html"""
     indexed_table(do)
     item: dict[str, Any] = {"a": {"S": "k"}, **DOCUMENT}
-    do("dynamodb", "PutItem", TableName="t", Item=item)
+    do("dynamodb", "PutItem", TableName="tab", Item=item)
     values: dict[str, Any] = {
         ":v": {"N": "1"}, ":empty": {"S": ""}, ":long": {"S": "g" * 2049}, ":none": {"SS": []},
     }  # fmt: skip
     given = {name: value for name, value in values.items() if name in expression}
     update: dict[str, Any] = {
-        "TableName": "t", "Key": {"a": {"S": "k"}, "n": {"N": "5"}}, "UpdateExpression": expression,
+        "TableName": "tab", "Key": {"a": {"S": "k"}, "n": {"N": "5"}}, "UpdateExpression": expression,
         "ExpressionAttributeValues": given,
     }  # fmt: skip
     with pytest.raises((AwsError, Refusal), match=re.escape(words)):
         do("dynamodb", "UpdateItem", **update)
     with pytest.raises((AwsError, Refusal)):
         do("dynamodb", "TransactWriteItems", TransactItems=[{"Update": update}])
-    assert do("dynamodb", "GetItem", TableName="t", Key=update["Key"])["Item"]["l"] == DOCUMENT["l"]
+    assert do("dynamodb", "GetItem", TableName="tab", Key=update["Key"])["Item"]["l"] == DOCUMENT["l"]
     if "document path provided" in words:  # a condition is looked at first
         with pytest.raises(Refusal, match="ConditionalCheckFailedException"):
             do("dynamodb", "UpdateItem", **update, ConditionExpression="attribute_exists(absent)")
@@ -2757,7 +2761,7 @@ def test_an_update_that_dynamodb_refuses_changes_nothing(do: Do, expression: str
 def test_removing_makes_no_item(do: Do) -> None:
     """https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_UpdateItem.html (AttributeUpdates: DELETE)"""
     table(do)
-    change: dict[str, Any] = {"TableName": "t", "Key": {"a": {"S": "k"}}}
+    change: dict[str, Any] = {"TableName": "tab", "Key": {"a": {"S": "k"}}}
     one = {"ExpressionAttributeValues": {":one": {"SS": ["x"]}}}
     for more in ({"UpdateExpression": "REMOVE x"}, {"UpdateExpression": "DELETE x :one REMOVE y", **one}):
         assert "Attributes" not in do("dynamodb", "UpdateItem", **change, **more, ReturnValues="ALL_NEW")
@@ -2776,23 +2780,23 @@ def test_an_index_gives_what_it_holds_and_a_local_one_the_rest_of_the_item(do: D
     keys = [{"AttributeName": "a", "KeyType": "HASH"}, {"AttributeName": "n", "KeyType": "RANGE"}]
     second = [keys[0], {"AttributeName": "s", "KeyType": "RANGE"}]
     index = {"KeySchema": second, "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["held"]}}
-    do("dynamodb", "CreateTable", TableName="t", KeySchema=keys, BillingMode="PAY_PER_REQUEST",
+    do("dynamodb", "CreateTable", TableName="tab", KeySchema=keys, BillingMode="PAY_PER_REQUEST",
        AttributeDefinitions=[{"AttributeName": n, "AttributeType": t} for n, t in ("aS", "nN", "sS")],
        LocalSecondaryIndexes=[{"IndexName": "local", **index}],
        GlobalSecondaryIndexes=[{"IndexName": "global", **index}])  # fmt: skip
     texts = {"s": {"S": "s"}, "held": {"S": "h"}, "rest": {"S": "r"}}
     item = {"a": {"S": "k"}, "n": {"N": "1"}, **texts}
-    do("dynamodb", "PutItem", TableName="t", Item=item)
+    do("dynamodb", "PutItem", TableName="tab", Item=item)
 
     def query(index: str, **more: Any) -> Any:
         values = {":a": {"S": "k"}} | ({":r": {"S": "r"}} if "FilterExpression" in more else {})
-        return do("dynamodb", "Query", TableName="t", IndexName=index, KeyConditionExpression="a = :a",
+        return do("dynamodb", "Query", TableName="tab", IndexName=index, KeyConditionExpression="a = :a",
                   ExpressionAttributeValues=values, **more)["Items"]  # fmt: skip
 
     held = {name: value for name, value in item.items() if name != "rest"}
     assert query("local") == query("global") == [held]
     assert query("local", Select="ALL_ATTRIBUTES") == [item] == query("local", ProjectionExpression="a,n,s,held,rest")
-    assert do("dynamodb", "Scan", TableName="t", IndexName="local", ProjectionExpression="rest")["Items"] == [
+    assert do("dynamodb", "Scan", TableName="tab", IndexName="local", ProjectionExpression="rest")["Items"] == [
         {"rest": {"S": "r"}}
     ]
     assert query("local") == [held]
@@ -2811,7 +2815,7 @@ def test_a_transaction_that_was_done_before_costs_what_reading_costs(do: Do) -> 
     asked = {"TransactItems": [put("k")], "ClientRequestToken": "once", "ReturnConsumedCapacity": "TOTAL"}
     for kind in ("WriteCapacityUnits", "ReadCapacityUnits", "ReadCapacityUnits"):
         (used,) = do("dynamodb", "TransactWriteItems", **asked)["ConsumedCapacity"]
-        assert used == {"TableName": "t", "CapacityUnits": 2.0, kind: 2.0}
+        assert used == {"TableName": "tab", "CapacityUnits": 2.0, kind: 2.0}
 
 
 # refused: what S3 takes only as it is written
@@ -3035,7 +3039,7 @@ def test_a_metric_is_its_dimensions_too(do: Do) -> None:
         ("monitoring", "PutMetricAlarm", {"TreatMissingData": "no"}, "ValidationError"),
         ("logs", "CreateLogGroup", {"logGroupName": "a group"}, "InvalidParameterException"),
         ("logs", "CreateLogStream", {"logGroupName": "g", "logStreamName": "a:b"}, "InvalidParameterException"),
-        ("dynamodb", "UpdateTable", {"TableName": "t", "BillingMode": "ON_DEMAND"}, "ValidationException"),
+        ("dynamodb", "UpdateTable", {"TableName": "tab", "BillingMode": "ON_DEMAND"}, "ValidationException"),
     ],
 )  # fmt: skip
 def test_what_awss_models_and_pages_do_not_allow(
@@ -3091,7 +3095,7 @@ def test_a_table_that_dynamodb_would_not_make(do: Do, change: dict[str, Any], wo
     """https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_CreateTable.html; the words are those of
     architect/dynalite, whose tests were written against DynamoDB."""
     types = [{"AttributeName": name, "AttributeType": "S"} for name in "abc"]
-    wanted = {"TableName": "t", "KeySchema": _second("a", "b")["KeySchema"], "AttributeDefinitions": types,
+    wanted = {"TableName": "tab", "KeySchema": _second("a", "b")["KeySchema"], "AttributeDefinitions": types,
               "BillingMode": "PAY_PER_REQUEST"}  # fmt: skip
     with pytest.raises(AwsError, match=re.escape(words)) as caught:
         do("dynamodb", "CreateTable", **{**wanted, **change})
@@ -3104,7 +3108,7 @@ def test_time_to_live_is_turned_on_and_off_once(do: Do) -> None:
 
     def update(enabled: bool, attribute: str = "Expires") -> None:
         wanted = {"Enabled": enabled, "AttributeName": attribute}
-        do("dynamodb", "UpdateTimeToLive", TableName="t", TimeToLiveSpecification=wanted)
+        do("dynamodb", "UpdateTimeToLive", TableName="tab", TimeToLiveSpecification=wanted)
 
     with pytest.raises(AwsError, match="TimeToLive is already disabled"):
         update(False)
@@ -3122,7 +3126,7 @@ def test_a_table_is_changed_as_dynamodb_changes_it(do: Do) -> None:
     table(do)
 
     def update(**change: Any) -> None:
-        do("dynamodb", "UpdateTable", TableName="t", **change)
+        do("dynamodb", "UpdateTable", TableName="tab", **change)
 
     def refused(words: str, **change: Any) -> None:
         with pytest.raises(AwsError, match=re.escape(words)):
@@ -3152,7 +3156,7 @@ def test_a_full_page_may_be_the_last_one(do: Do) -> None:
     indexed_table(do)
     for number in range(4):
         text = {"S": str(number)}
-        do("dynamodb", "PutItem", TableName="t",
+        do("dynamodb", "PutItem", TableName="tab",
            Item={"a": {"S": "k"}, "n": {"N": str(number)}, "g": {"S": "g"}, "h": text, "x": text})  # fmt: skip
     query = {"KeyConditionExpression": "a = :k", "ExpressionAttributeValues": {":k": {"S": "k"}}}
     by_index = {
@@ -3167,14 +3171,14 @@ def test_a_full_page_may_be_the_last_one(do: Do) -> None:
         ("Query", {**query, **none, "ExpressionAttributeValues": {":k": {"S": "k"}, ":x": {"S": "1"}}}, "3"),
         ("Scan", {**none, "ExpressionAttributeValues": {":x": {"S": "1"}}, "Segment": 0, "TotalSegments": 1}, "3"),
     ):  # fmt: skip
-        page = do("dynamodb", operation, TableName="t", Limit=4, **asked)
+        page = do("dynamodb", operation, TableName="tab", Limit=4, **asked)
         assert page["LastEvaluatedKey"]["n"] == {"N": newest} and page["ScannedCount"] == 4
         assert ("g" in page["LastEvaluatedKey"]) == ("IndexName" in asked)
         start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
-        rest = do("dynamodb", operation, TableName="t", Limit=4, **start, **asked)
+        rest = do("dynamodb", operation, TableName="tab", Limit=4, **start, **asked)
         assert rest["Items"] == [] and "LastEvaluatedKey" not in rest
-        assert "LastEvaluatedKey" not in do("dynamodb", operation, TableName="t", Limit=5, **asked)
-        assert "LastEvaluatedKey" not in do("dynamodb", operation, TableName="t", **asked)
+        assert "LastEvaluatedKey" not in do("dynamodb", operation, TableName="tab", Limit=5, **asked)
+        assert "LastEvaluatedKey" not in do("dynamodb", operation, TableName="tab", **asked)
 
 
 def test_a_quiet_deletion_tells_of_errors_only(do: Do) -> None:
@@ -3202,10 +3206,10 @@ def test_a_quiet_deletion_tells_of_errors_only(do: Do) -> None:
 def test_an_update_is_of_the_item_as_it_was(do: Do, expression: str, after: list[str]) -> None:
     """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.UpdateExpressions.html"""
     table(do)
-    do("dynamodb", "PutItem", TableName="t", Item={"a": {"S": "k"}, "l": {"L": [{"S": text} for text in "abc"]}})
+    do("dynamodb", "PutItem", TableName="tab", Item={"a": {"S": "k"}, "l": {"L": [{"S": text} for text in "abc"]}})
     given = {name: {"S": name[1]} for name in (":x", ":y") if name in expression}
     more = {"ExpressionAttributeValues": given} if given else {}
-    update = {"TableName": "t", "Key": {"a": {"S": "k"}}, "UpdateExpression": expression, **more}
+    update = {"TableName": "tab", "Key": {"a": {"S": "k"}}, "UpdateExpression": expression, **more}
     got = do("dynamodb", "UpdateItem", **update, ReturnValues="ALL_NEW")["Attributes"]
     assert [member["S"] for member in got["l"]["L"]] == after
 

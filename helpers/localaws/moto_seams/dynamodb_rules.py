@@ -42,6 +42,7 @@ _MIXED = (
     "Can not use both expression and non-expression parameters in the same request: Non-expression parameters: {{{}}} "
     "Expression parameters: {{{}}}"
 )
+_ONE = "1 validation error detected: "
 _INVALID = "One or more parameter values were invalid: "
 _SCHEMA = "The provided key element does not match the schema"
 _EMPTY = (
@@ -325,8 +326,8 @@ def _check(operation: str, backend: Any, body: dict[str, Any]) -> None:
             return backend.get_table(name)
         except Exception:
             if wrong := _problem_of_name(name):
-                at = f"'{name}' at 'tableName' failed to satisfy constraint: {wrong}"
-                raise _invalid(f"1 validation error detected: Value {at}") from None
+                text = f"{_ONE}Value '{name}' at 'tableName' failed to satisfy constraint: {wrong}"
+                raise _invalid(text) from None
             return None
 
     def check_key(name: str, key: Any) -> None:
@@ -402,8 +403,7 @@ def _problem_of_name(name: str) -> str:
 def _check_length(what: str, items: list[Any], most: int) -> None:
     if not 0 < len(items) <= most:
         limit = f"less than or equal to {most}" if items else "greater than or equal to 1"
-        at = f"'{what}' failed to satisfy constraint: Member must have length {limit}"
-        raise _invalid(f"1 validation error detected: Value at {at}")
+        raise _invalid(f"{_ONE}Value at '{what}' failed to satisfy constraint: Member must have length {limit}")
 
 
 def _check_key(table: Any, key: dict[str, Any]) -> None:
@@ -495,6 +495,8 @@ def _check_table(body: dict[str, Any], table: Any) -> None:
 
     Below https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/: API_CreateTable.html, API_UpdateTable.html.
     """
+    if table is None and (wrong := _problem_of_name(name := body["TableName"])):
+        raise _invalid(f"{_ONE}Value '{name}' at 'tableName' failed to satisfy constraint: {wrong}")
     if body.get("ReplicaUpdates"):
         raise _invalid("The local AWS has one region only: a table has no replicas here.")
     stream = body.get("StreamSpecification") or {}
