@@ -118,6 +118,8 @@ OPERANDS, TRUE = f"parity:{EM}queryKeyConditionOperands", {"BOOL": True}
 SCHEMA = f"{WERE}Condition parameter type does not match schema type"
 KEYS = "Invalid KeyConditionExpression: KeyConditionExpressions "
 START = f"The provided starting key is invalid: {MISFIT}"
+# https://github.com/architect/dynalite/blob/master/actions/query.js, whose tests were written against DynamoDB
+DYNALITE, BEGIN, CONDITIONS = "dynalite:actions/query", "The provided starting key", " based on provided conditions"
 GLOBAL = "Consistent reads are not supported on global secondary indexes"
 LONG = " OR ".join(f"{'a' * 45}x{number} = :v" for number in range(90))
 TOO_LONG = "Invalid FilterExpression: Expression size has exceeded the maximum allowed size; expression size: "
@@ -186,6 +188,19 @@ QUERIES: list[Case] = [
     ("tier1/query/basic", query(ExclusiveStartKey={"bad": s("p")}), START),
     ("tier1/query/basic", query("lsi1sk = :v", IndexName="gsi1", ExclusiveStartKey=pk("x")), START),
     ("tier1/scan/basic", scan(ExclusiveStartKey={"bad": s("p")}), START),
+    ("tier1/query/basic", query(ExclusiveStartKey=pk("val", sk=n(1))), START),
+    ("tier1/scan/basic", scan(ExclusiveStartKey={"pk": n(1)}), START),
+    (DYNALITE, query(ExclusiveStartKey=pk("other", sk=s("a"))), f"{BEGIN} is outside query boundaries{CONDITIONS}"),
+    (
+        DYNALITE,
+        query("pk = :v AND sk > :w", ExclusiveStartKey=pk("val", sk=s("a"))),
+        f"{BEGIN} does not match the range key predicate",
+    ),
+    (
+        DYNALITE,
+        query("pk = :v AND sk < :w", ExclusiveStartKey=pk("other", sk=s("a"))),
+        "The query can return at most one row and cannot be restarted",
+    ),
     ("tier1/query/select", query(Select="SPECIFIC_ATTRIBUTES"), "..."),
     ("tier1/query/select", query(Select="ALL_ATTRIBUTES", ProjectionExpression="sk"), CHOSEN),
     ("tier1/scan/select", scan(Select="ALL_ATTRIBUTES", ProjectionExpression="pk"), CHOSEN),
@@ -285,6 +300,7 @@ BATCHES: list[Case] = [
         "equal to 1]",
     ),
     (WRITE, ("batch_write_item", {"RequestItems": {"hash": SAME}}), DUPLICATES),
+    ("dynalite:validations/batchWriteItem", ("batch_write_item", {"RequestItems": {"hash": [{}]}}), "..."),
     (WRITE, put(pk("d"), of="not-there"), NOT_FOUND),
     (WRITE, put(pk("d"), of="bad!name"), f"...{PATTERN}"),
     (WRITE, put({"pk": n(5)}), MISFIT),
@@ -423,6 +439,7 @@ def test_a_cancelled_transaction_leaves_a_table_as_it_was_that_it_names_by_its_a
     told = reasons(db, acts(act("Put", pk("by-arn"), arn), fails))
     assert [code for code, _ in told] == ["None", "ConditionalCheckFailed"]
     assert "Item" not in db.get_item(TableName="hash", Key=pk("by-arn"))
+    check(db, ("", acts(act("Put", pk("by-arn"), arn), act("Delete", pk("by-arn"))), TWICE))
 
 
 # What is answered
@@ -462,6 +479,32 @@ def test_pages_of_an_index_whose_keys_are_all_the_same(db: Any) -> None:
     assert {frozenset(item) for item in held} == {frozenset(("pk", "sk", "lsi1sk", "lsi2sk", "data"))}
     for key in every:
         db.delete_item(TableName="composite", Key=pk("tied", sk=s(key)))
+
+
+@pytest.mark.parametrize(
+    ("of", "keys", "condition", "values", "found"),
+    [
+        ("compositeN", [n(i) for i in range(9)], "sk BETWEEN :a AND :b", (n(2), n(6)), 5),
+        ("compositeN", [n(i) for i in range(9)], "sk >= :a", (n("2.5"),), 6),
+        ("composite", [s(f"{i}") for i in range(25)], "begins_with(sk, :a)", (s("1"),), 11),
+        ("compositeB", [{"B": bytes([i, 255 - i])} for i in range(9)], "begins_with(sk, :a)", ({"B": b"\x03"},), 1),
+        ("compositeB", [{"B": bytes([i, 255 - i])} for i in range(9)], "sk <= :a", ({"B": b"\x03\xff"},), 4),
+    ],
+)
+def test_a_range_page_by_page(
+    db: Any, of: str, keys: list[Any], condition: str, values: tuple[Any, ...], found: int
+) -> None:
+    """tier1/query/basic, numericKeys and binaryKeys: where a page ends the next one may begin."""
+    for key in keys:
+        db.put_item(TableName=of, Item=pk("range", sk=key))
+    for forward in (True, False):
+        given = dict(zip("ab", values, strict=False))
+        call = query(f"pk = :p AND {condition}", of, p=s("range"), ScanIndexForward=forward, **given)
+        every = [item["sk"] for item in db.query(**call[1])["Items"]]
+        assert len(every) == found
+        assert [item["sk"] for page in pages(db, call, 2) for item in page["Items"]] == every
+    for key in keys:
+        db.delete_item(TableName=of, Key=pk("range", sk=key))
 
 
 @pytest.mark.parametrize(

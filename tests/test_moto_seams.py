@@ -1731,7 +1731,7 @@ def test_a_cancelled_transaction_says_why_for_each_item(do: Do) -> None:
 
 def test_two_operations_on_one_item_are_refused_and_undone(do: Do) -> None:
     table(do)
-    with pytest.raises(Refusal, match="multiple operations on one item"):
+    with pytest.raises(AwsError, match="multiple operations on one item"):
         do("dynamodb", "TransactWriteItems", TransactItems=[put("x"), put("y"), put("x", v="2")])
     assert everything(do) == []
 
@@ -1804,7 +1804,7 @@ def test_transactions_do_what_a_dict_with_a_copy_would(moto: app.Moto, do: Do) -
                 after.pop(key, None)
             items.append({kind: body})
         if fails:
-            with pytest.raises(Refusal):
+            with pytest.raises((AwsError, Refusal)):
                 do("dynamodb", "TransactWriteItems", TransactItems=items)
         else:
             do("dynamodb", "TransactWriteItems", TransactItems=items)

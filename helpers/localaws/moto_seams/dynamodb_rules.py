@@ -42,9 +42,13 @@ _MIXED = (
     "Can not use both expression and non-expression parameters in the same request: Non-expression parameters: {{{}}} "
     "Expression parameters: {{{}}}"
 )
+_MANY_TYPES = (
+    "Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported datatypes"
+)
 _ONE = "1 validation error detected: "
 _INVALID = "One or more parameter values were invalid: "
 _SCHEMA = "The provided key element does not match the schema"
+_TWICE = "Transaction request cannot include multiple operations on one item"
 _EMPTY = (
     "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty {} "
     "value. Key: {}"
@@ -98,10 +102,7 @@ def clean(parameters: Any) -> None:
         elif isinstance(value, dict):
             if value.keys() <= _TYPES:
                 if len(value) > 1 and not all(isinstance(v, dict) for v in value.values()):
-                    raise _invalid(
-                        "Supplied AttributeValue has more than one datatypes set, must contain exactly one of the "
-                        "supported datatypes"
-                    )
+                    raise _invalid(_MANY_TYPES)
                 if isinstance(value.get("N"), str):
                     value["N"] = trimmed(value["N"])
                 for kind in value.keys() & {"SS", "NS", "BS"}:
@@ -364,7 +365,9 @@ def _check(operation: str, backend: Any, body: dict[str, Any]) -> None:
             raise _invalid(f"{text}Segment: {segment} is not less than TotalSegments: {total}")
         if start := body.get("ExclusiveStartKey"):
             index = {k for i, _, k in _index_keys(found) if i == body.get("IndexName")}
-            if set(start) != {*found.table_key_attrs, *index}:
+            types = _types(found)
+            fits = set(start) == {*found.table_key_attrs, *index}
+            if not fits or not all(types[name] in value for name, value in start.items()):
                 raise _invalid(f"The provided starting key is invalid: {_SCHEMA}")
     elif operation == "BatchGetItem":
         for name, request in body["RequestItems"].items():
@@ -431,7 +434,7 @@ def _check_reads(reads: list[dict[str, Any]], table: Any) -> None:
     if any(code for code, _, _ in reasons):
         raise TransactionCanceledException(reasons)
     if len(items) < len(reads):
-        raise _invalid("Transaction request cannot include multiple operations on one item")
+        raise _invalid(_TWICE)
 
 
 def _check_actions(backend: Any, actions: list[dict[str, Any]], size: int) -> None:
@@ -443,13 +446,18 @@ def _check_actions(backend: Any, actions: list[dict[str, Any]], size: int) -> No
         if "" in (attributes := action.get("Item") or action["Key"]):
             raise _invalid("Empty attribute name")
         _check_values(attributes)
+    items = set()
     for action in actions:
         table, attributes = backend.get_table(action["TableName"]), action.get("Item") or action["Key"]
-        for name in table.table_key_attrs:
-            _check_filled(name, attributes.get(name))
+        key = [attributes.get(name) for name in table.table_key_attrs]
+        for name, value in zip(table.table_key_attrs, key, strict=True):
+            _check_filled(name, value)
+        items.add((table.name, repr(key) if None not in key else object()))
+    if len(items) < len(actions):  # moto does not know that a table's name and its ARN are the same
+        raise _invalid(_TWICE)
     if size > _MOST_TRANSACTION:  # as JSON they have more
-        items = [action["Item"] for action in actions if "Item" in action]
-        if sum(map(dynamodb_store.checked_size, items)) > _MOST_TRANSACTION:
+        sizes = (dynamodb_store.checked_size(action["Item"]) for action in actions if "Item" in action)
+        if sum(sizes) > _MOST_TRANSACTION:
             raise _invalid("The aggregate size of the items in the transaction exceeds 4 MB")
 
 
@@ -471,6 +479,8 @@ def _check_batch(table: Any, requests: list[dict[str, Any]]) -> None:
     types = _types(table)
     for request in requests:
         put, delete = request.get("PutRequest"), request.get("DeleteRequest")
+        if len(request) != 1:
+            raise _invalid(_MANY_TYPES)
         if delete:
             if not _fits(table, delete["Key"]):
                 raise _invalid(_SCHEMA)
@@ -750,12 +760,29 @@ def install() -> None:
                 raise ValidationError(message) from None
             raise
 
+    def check_start(start: Any, hashes: list[Any], ranges: Any) -> None:
+        """A page begins within what the query asks for; the words are those of architect/dynalite."""
+
+        def within(conditions: Any) -> bool:
+            return all(DynamoType(start[n]).compare(c, [DynamoType(v) for v in values]) for n, c, values in conditions)
+
+        if not within(ranges):
+            raise MockValidationException("The provided starting key does not match the range key predicate")
+        if not within(hashes):
+            raise MockValidationException(
+                "The query can return at most one row and cannot be restarted"
+                if ranges
+                else "The provided starting key is outside query boundaries based on provided conditions"
+            )
+
     def checked_query(self: Any, table_name: str, *args: Any, **rest: Any) -> Any:
         types = _types(self.get_table(table_name))
         conditions = [(name, "=", [value]) for name, value in rest.get("hash_key_conditions") or ()]
         for name, _, values in (*conditions, *(rest.get("range_key_conditions") or ())):
             if any(types[name] not in value for value in values):
                 raise MockValidationException(f"{_INVALID}Condition parameter type does not match schema type")
+        if start := args[4]:
+            check_start(start, conditions, rest.get("range_key_conditions") or ())
         schema = self.get_schema(table_name=table_name, index_name=rest.get("index_name"))
         looked_at = dynamodb_expressions.attributes(
             "FilterExpression", rest.get("filter_expression"), rest.get("expr_names")
