@@ -13,6 +13,7 @@ import copy
 import decimal
 import re
 import time
+from base64 import b64encode
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
@@ -93,12 +94,22 @@ def clean(parameters: Any) -> None:
 
 def _clean_set(value: dict[str, Any], kind: str) -> None:
     if not value[kind]:
-        kinds = {"SS": "string", "NS": "number", "BS": "binary"}
-        raise _invalid(f"{_INVALID}An {kinds[kind]} set  may not be empty")
-    sent, value[kind] = value[kind], [trimmed(m) for m in value[kind]] if kind == "NS" else value[kind]
-    if len(set(value[kind])) < len(sent):
-        shown = "" if kind == "NS" else f"[{', '.join(map(str, sent))}] "
+        texts = {"SS": "An string set  may not be empty", "NS": "An number set  may not be empty"}
+        raise _invalid(_INVALID + texts.get(kind, "Binary sets should not be empty"))
+    sent, members = value[kind], [trimmed(m) for m in value[kind]] if kind == "NS" else value[kind]
+    if len(set(members)) < len(sent):
+        texts = {"SS": f"[{', '.join(map(str, sent))}] ", "NS": ""}
+        shown = texts[kind] if kind in texts else f"[{', '.join(b64encode(m).decode() for m in sent)}]of type BS "
         raise _invalid(f"{_INVALID}Input collection {shown}contains duplicates.")
+    value[kind] = _in_order(kind, members)
+
+
+def _in_order(kind: str, members: list[Any]) -> list[Any]:
+    """A set's members as DynamoDB gives them back: texts and bytes by their bytes, numbers by their value.
+
+    As paritysuite/dynamodb-conformance tests/tier1/updateItem/basic.test.ts has it from AWS.
+    """
+    return sorted(members, key=decimal.Decimal if kind == "NS" else None)
 
 
 def modernize(body: dict[str, Any]) -> None:
@@ -480,6 +491,7 @@ def install() -> None:
     """Puts the rules in front of moto's handler and store."""
     import moto.dynamodb.models as models
     import moto.dynamodb.parsing.ast_nodes as nodes
+    import moto.dynamodb.parsing.executors as executors
     import moto.dynamodb.parsing.expressions as expressions
     import moto.dynamodb.responses as responses
     from moto.core.responses import ActionResult
@@ -656,6 +668,15 @@ def install() -> None:
                 got["Item"] = responses.DynamoResult(item.attrs).result
         return answer
 
+    def collection(table: Any, body: dict[str, Any]) -> dict[str, Any]:
+        """The item collection that was written to, if there are any: a table without local indexes has none.
+
+        https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_ItemCollectionMetrics.html
+        """
+        key = {table.hash_key_attr: body["Item" if "Item" in body else "Key"][table.hash_key_attr]}
+        told = {"ItemCollectionKey": key, "SizeEstimateRangeGB": [0.0, 1.0]}  # from, to
+        return {"ItemCollectionMetrics": told} if table.indexes else {}
+
     def wrapped(name: str) -> Any:
         original = getattr(handler, name)
 
@@ -685,6 +706,10 @@ def install() -> None:
             for member in ("ConsumedCapacity", "ItemCollectionMetrics"):  # only for those who ask
                 if self.body.get(f"Return{member}", "NONE") == "NONE" and isinstance(result.result, dict):
                     result.result.pop(member, None)
+            if name in ("put_item", "update_item", "delete_item"):
+                result.result.pop("ConsumedCapacityUnits", None)
+                if self.body.get("ReturnItemCollectionMetrics") == "SIZE":
+                    result.result.update(collection(self.dynamodb_backend.get_table(self.body["TableName"]), self.body))
             return result
 
         return answer
@@ -733,11 +758,23 @@ def install() -> None:
         last = action.children[0].children[-1]
         return int(last.get_index()) if isinstance(last, selector) else -1
 
+    def add(self: Any, item: Any) -> None:
+        """What is added to a set finds its place there; moto appends it."""
+        appended(self, item)
+        held = self.get_item_at_end_of_path(item)
+        if held.is_set():
+            held.value = _in_order(held.type, held.value)
+
+    adder: Any = vars(executors)["AddExecutor"]
+    appended = adder.execute
     in_order = node.normalize
     as_asked = {
         name: wrapped(name)
-        for name in ("query", "scan", "update_item", "batch_write_item", "batch_get_item", "transact_write_items")
-    }
+        for name in (
+            "query", "scan", "put_item", "update_item", "delete_item", "batch_write_item", "batch_get_item",
+            "transact_write_items",
+        )
+    }  # fmt: skip
     replaced: list[tuple[Any, dict[str, Any]]] = [
         (
             handler,
@@ -753,6 +790,8 @@ def install() -> None:
         (responses, {"parse_expression": key_conditions}),
         (vars(expressions)["UpdateExpressionValueParser"], {"_parse": one_operator}),
         (node, {"normalize": normalize}),
+        (adder, {"execute": add}),
+        (expressions, {"UpdateExpressionGroupedValue": lambda children: children}),  # moto fails on parentheses
         (DynamoType, {of: number(of) for of in ("__add__", "__sub__")}),
     ]
     for owner, functions in replaced:
