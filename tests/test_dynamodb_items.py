@@ -25,6 +25,7 @@ TABLES = {
 KEYS: dict[str, dict[str, Any]] = {table: {k: "k" for k in list(kinds)[:2]} for table, kinds in TABLES.items()}
 CHECK = "The conditional request failed"
 CODES = {CHECK: "ConditionalCheckFailedException", "Requested resource not found": "ResourceNotFoundException"}
+MOST_BYTES = 409_600
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,12 @@ def item(attributes: dict[str, Any]) -> dict[str, Any]:
 
 def deep(levels: int) -> Any:
     return {"x": deep(levels - 1)} if levels else "leaf"
+
+
+def padded(size: int, **more: Any) -> dict[str, Any]:
+    """An item of so many bytes, all of which texts have."""
+    taken = sum(len(name) + len(value) for name, value in more.items()) + len("pk" + "k" + "p")
+    return {"pk": "k", **more, "p": "x" * (size - taken)}
 
 
 # fmt: off
@@ -272,6 +279,40 @@ LEGACY = [
     ),
 ]
 
+# Sizes
+
+TOO_LARGE = "Item size has exceeded the maximum allowed size"
+NUMBER_BYTES = {
+    "0": 1, "1": 2, "12": 2, "123": 3, "1234": 3, "12345678901234567890123456789012345678": 20, "0042": 2, "100": 2,
+    "1010": 3, "0.0000001": 2, "1E125": 2, "1E-100": 2, "1.5": 3, "15": 2, "1.2": 3, "1.200": 3, "1.234": 4,
+    "3.14159": 5, "123456": 4, "100.5": 4, "0.15": 2, "-42": 3, "-0": 1,
+}
+LARGE: list[tuple[str, dict[str, Any], str | None]] = [
+    ("tier3/limits/itemSize", padded(MOST_BYTES), None),
+    ("tier3/limits/itemSize", padded(MOST_BYTES + 1), TOO_LARGE),
+    ("tier3/limits/itemSize", padded(MOST_BYTES, **{f"a{i}": "y" * 10 for i in range(9)}), None),
+    ("tier3/limits/itemSize", padded(MOST_BYTES + 1, **{f"a{i}": "y" * 10 for i in range(9)}), TOO_LARGE),
+    ("tier3/limits/itemSize", {"pk": "k", **{f"a{'a' * 200}{i:03}": "x" * 3_900 for i in range(100)}}, TOO_LARGE),
+    ("tier3/limits/itemSize", {"pk": "k", "v": {"a": {"b": "x" * 410_000}}}, TOO_LARGE),
+    ("tier3/limits/itemSize", {"pk": "k", "v": {"SS": [f"{'x' * 4_200}{i}" for i in range(100)]}}, TOO_LARGE),
+    ("tier3/limits/itemSize", {"pk": "k", "v": [f"{'x' * 4_200}{i}" for i in range(100)]}, TOO_LARGE),
+    ("tier3/limits/itemSize", {"pk": "k", "v": b"\0" * 350_000}, None),
+    ("tier3/limits/itemSize", {"pk": "k", "v": b"\0" * 410_000}, TOO_LARGE),
+    ("tier3/limits/itemSize", {"pk": "k", "v": [{"N": NINES}] * 15_000}, None),
+    ("tier3/limits/itemSize", {"pk": "k", "v": [{"N": NINES}] * 21_000}, TOO_LARGE),
+    ("tier3/limits/keyLength", {"pk": "k" * 2_048}, None),
+    *(
+        ("tier3/limits/numberByteSize", padded(MOST_BYTES + over - 1 - size) | {"n": {"N": number}}, refused)
+        for number, size in NUMBER_BYTES.items()
+        for over, refused in ((0, None), (1, TOO_LARGE))
+    ),
+]
+SIZES = [
+    *(Case(source, "put_item", {"Item": attributes}, refused=refused) for source, attributes, refused in LARGE),
+    Case("tier3/limits/itemSizeBySurface", "update_item", {"update": "SET p = :v", ":v": "x" * MOST_BYTES}, {},
+         refused="Item size to update has exceeded the maximum allowed size"),
+]
+
 # Capacity, and item collections
 
 WRITES = ("put_item", "update_item", "delete_item")
@@ -379,7 +420,7 @@ def legacy(given: dict[str, Any]) -> dict[str, Any]:
     return given | lists | {name: typed(given[name]) for name in given.keys() & {"Value"}}
 
 
-ALL = [*CONDITIONS, *ITEMS, *UPDATES, *LEGACY, *CAPACITY]
+ALL = [*CONDITIONS, *ITEMS, *UPDATES, *LEGACY, *SIZES, *CAPACITY]
 
 
 @pytest.mark.parametrize("case", ALL, ids=lambda case: f"{case.source} {case.call}")
