@@ -1,8 +1,8 @@
 """Single items of DynamoDB, as suites that run against the real one have recorded them.
 
 A source is a file below tests/ of github.com/nubo-db/dynamodb-conformance; of its newer home
-github.com/paritysuite/dynamodb-conformance after "parity:". The facts
-are theirs: which answer, which error. Messages are compared as far as AWS's regions agree on them.
+github.com/paritysuite/dynamodb-conformance after "parity:", of github.com/ExtendDB/extenddb after "extenddb:". The
+facts are theirs: which answer, which error. Messages are compared as far as AWS's regions agree on them.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ TABLES = {
 KEYS: dict[str, dict[str, Any]] = {table: {k: "k" for k in list(kinds)[:2]} for table, kinds in TABLES.items()}
 CHECK = "The conditional request failed"
 CODES = {CHECK: "ConditionalCheckFailedException", "Requested resource not found": "ResourceNotFoundException"}
+EXTENDED = "extenddb:"
 MOST_BYTES = 409_600
 
 
@@ -61,6 +62,11 @@ def item(attributes: dict[str, Any]) -> dict[str, Any]:
     return {name: typed(value) for name, value in attributes.items()}
 
 
+def below(folder: str, source: str) -> str:
+    """The source in a folder, unless it is one of its own."""
+    return source if ":" in source else folder + source
+
+
 def deep(levels: int) -> Any:
     return {"x": deep(levels - 1)} if levels else "leaf"
 
@@ -91,6 +97,10 @@ HOLD = [
     ("expressions", {"if": "NOT attribute_exists(pk)"}, None),
     ("conditions", {"if": "attribute_not_exists(pk)"}, None),
     ("conditions", {"if": "#s <> :v", "#s": "status", ":v": "working"}, None),
+    *(
+        (EXTENDED + "test_expr_operand_type_and_size.py", {"if": text, ":v": 0}, {"flag": True, "num": 9, "s": "x"})
+        for text in ("size(num) <> :v", "size(s) > :v", "NOT size(flag) > :v", "NOT flag > :v", "NOT absent > :v")
+    ),
     ("conditions", {"if": "#s <> :v OR a < :t", "#s": "status", ":v": "working", ":t": "2099"}, None),
     ("conditionExpressionParens", {"if": "(attribute_not_exists(pk)) AND (attribute_not_exists(a))"}, None),
     ("conditionExpressionParens", {"if": "(attribute_not_exists(pk) AND attribute_not_exists(a))"}, None),
@@ -103,8 +113,8 @@ FAIL = [
     ("conditionExpressionParens", {"if": "(attribute_exists(pk)) AND (#s = :v)", "#s": "status", ":v": "x"}, ANN),
 ]
 CONDITIONS = [
-    *(Case(PUT + source, "put_item", asks, before, {}) for source, asks, before in HOLD),
-    *(Case(PUT + source, "put_item", asks, before, refused=CHECK) for source, asks, before in FAIL),
+    *(Case(below(PUT, source), "put_item", asks, before, {}) for source, asks, before in HOLD),
+    *(Case(below(PUT, source), "put_item", asks, before, refused=CHECK) for source, asks, before in FAIL),
     *(
         Case(DELETE + source, "delete_item", {"if": text, "#s": "status", ":v": value}, ANN, after, {}, refused)
         for source, text in (
@@ -113,6 +123,14 @@ CONDITIONS = [
             ("conditionExpressionParens", "(attribute_exists(pk) AND (#s = :v))"),
         )
         for value, after, refused in (("active", None, None), ("pending", ANN, CHECK))
+    ),
+    *(
+        Case(source, call, {"if": "attribute_not_exists(a)", "ReturnValuesOnConditionCheckFailure": asked,
+                            "ReturnConsumedCapacity": "TOTAL"},
+             before, gets={"Item": shown, "ConsumedCapacity": None}, refused=CHECK)
+        for call, source in (("put_item", "tier3/error-messages/conditionalCheck"), ("delete_item", EXTENDED +
+                             "test_conditional_writes.py"), ("update_item", UPDATE + "conditions"))
+        for asked, before, shown in (("ALL_OLD", {"a": 1}, {"pk": "k", "a": 1}), ("NONE", {"a": 1}, None))
     ),
     *(
         Case(UPDATE + "conditions", "update_item", {"update": "SET d = :d", ":d": 1, "if": text, **values}, before,
@@ -137,6 +155,7 @@ STORED: list[tuple[str, Any, Any]] = [
     ("tier1/putItem/dataTypes", "x" * 102_400, "x" * 102_400),
     ("tier1/putItem/binaryKeys", b"\x00\x01\x7f\x80\xfe\xff", b"\x00\x01\x7f\x80\xfe\xff"),
     ("tier3/limits/emptyValues", "", ""),
+    (EXTENDED + "test_nul_strings.py", {"k\0": "\0", "l": ["\1\0\1"]}, {"k\0": "\0", "l": ["\1\0\1"]}),
     ("tier3/limits/emptyValues", b"", b""),
     ("tier3/limits/emptyValues", ["", "hello"], ["", "hello"]),
     ("tier3/limits/numberPrecision", {"N": "9." + NINES[1:] + "E+125"}, {"N": NINES + "0" * 88}),
@@ -165,13 +184,13 @@ ITEMS = [
     Case(DELETE + "basic", "delete_item", OLD, None, None, {"Attributes": None}),
     Case("tier1/getItem/basic", "get_item", gets={"Item": None}),
     *(
-        Case("tier1/getItem/" + source, "get_item", {"show": text}, SHOWN, gets={"Item": found})
+        Case(below("tier1/getItem/", source), "get_item", {"show": text}, SHOWN, gets={"Item": found})
         for source, text, found in (
             ("basic", "m", {"m": SHOWN["m"]}), ("projection", "m.a", {"m": {"a": 1}}),
             ("projection", "l[0]", {"l": ["0"]}), ("projection", "m.a, l[1]", {"m": {"a": 1}, "l": ["1"]}),
             ("projection", "m.a, m.b", {"m": {"a": 1, "b": 2}}),
             ("projectionValidation", "l[2], l[0]", {"l": ["0", "2"]}),
-            ("../parity:tier3/limits/expressionSize", "absent", {}),
+            ("parity:tier3/limits/expressionSize", "absent", {}),
         )
     ),
 ]
@@ -228,6 +247,15 @@ CHANGED: list[tuple[str, dict[str, Any], Any, str, Any]] = [
     ("basic", {"update": "SET x = :v", ":v": 3}, None, "UPDATED_NEW", {"x": 3}),
     ("basic", {"update": "SET p.c = :v", ":v": 3}, {"p": {"k": 1, "c": 2}}, "UPDATED_NEW", {"p": {"c": 3}}),
     ("basic", {"update": "REMOVE y"}, {"x": 1, "y": 2}, "UPDATED_NEW", None),
+    *(
+        (EXTENDED + "test_item_operations.py", {"update": text, ":v": 9} if ":v" in text else {"update": text},
+         {"a": {"b": {"c": 1, "d": 2}}, "l": [1, 2, 3]}, returned, found)
+        for text, returned, found in (
+            ("SET a.b.c = :v", "UPDATED_NEW", {"a": {"b": {"c": 9}}}),
+            ("SET a.b.c = :v", "UPDATED_OLD", {"a": {"b": {"c": 1}}}), ("SET l[1] = :v", "UPDATED_NEW", {"l": [9]}),
+            ("SET fresh = :v", "UPDATED_OLD", None), ("REMOVE l", "UPDATED_OLD", {"l": [1, 2, 3]}),
+        )
+    ),
     ("paths", {"update": "SET a.b = :x, a.c = :y", ":x": 1, ":y": 2}, {"a": {"d": 0}}, "UPDATED_NEW",
      {"a": {"b": 1, "c": 2}}),
 ]
@@ -235,7 +263,7 @@ UPDATES = [
     *(Case("parity:" + UPDATE + "basic", "update_item", *row, {"Attributes": None}) for row in BASIC),
     *(Case("parity:" + UPDATE + "paths", "update_item", *row) for row in PATHS),
     *(
-        Case("parity:" + UPDATE + source, "update_item", asks | {"ReturnValues": returned}, before, "any",
+        Case(below("parity:" + UPDATE, source), "update_item", asks | {"ReturnValues": returned}, before, "any",
              {"Attributes": found})
         for source, asks, before, returned, found in CHANGED
     ),
@@ -271,6 +299,18 @@ LEGACY = [
             ({"t": {"Action": "ADD", "Value": {"SS": ["a"]}}}, {"t": {"SS": ["c"]}}, {"t": {"SS": ["a", "c"]}}),
             ({"name": {"Action": "PUT", "Value": "new"}, "count": {"Action": "ADD", "Value": 9},
               "extra": {"Action": "DELETE"}}, {"name": "old", "count": 1, "extra": "x"}, {"name": "new", "count": 10}),
+        )
+    ),
+    *(
+        Case(EXTENDED + "test_conditional_operator.py", "query", {"Key": None, "KeyConditions": {"pk": K}} | asks, ANN,
+             gets={"Count": count})
+        for K in [{"ComparisonOperator": "EQ", "AttributeValueList": ["k"]}]
+        for asks, count in (
+            ({"FilterExpression": "#c = :v", "#c": "count", ":v": 5}, 1),
+            ({"FilterExpression": "#c = :v", "#c": "count", ":v": 6}, 0),
+            ({"show": "pk"}, 1),
+            ({"QueryFilter": ACTIVE | BOB, "ConditionalOperator": "OR"}, 1),
+            ({"QueryFilter": ACTIVE | BOB, "ConditionalOperator": "AND"}, 0),
         )
     ),
     *(
@@ -339,7 +379,17 @@ def consumed(table: float, gsi: float = 0, lsi: float = 0) -> dict[str, Any]:
     return told | ({"LocalSecondaryIndexes": {"lsi": {"CapacityUnits": lsi}}} if lsi else {})
 
 
+LISTS: list[tuple[Any, float]] = [
+    (["aa"] * 500, 2), (["aa"] * 1_500, 5), (["aa"] * 3_000, 9), ({f"k{i}": "v" for i in range(800)}, 5),
+    ([{"a": "b"}] * 500, 4), ({f"k{i}": ["b"] for i in range(500)}, 5), (["aa"] * 130_000, 381),
+]
 CAPACITY = [
+    *(
+        Case(EXTENDED + "test_list_map_item_size.py", "put_item",
+             {"Item": {"pk": "k", "data": value}, "ReturnConsumedCapacity": "TOTAL"},
+             gets={"ConsumedCapacity": {"TableName": "hash", "CapacityUnits": units}})
+        for value, units in LISTS
+    ),
     *(
         Case(source, call, asks | {"ReturnConsumedCapacity": "TOTAL"}, before,
              gets={"ConsumedCapacity": {"TableName": "hash", "CapacityUnits": units}})
@@ -431,11 +481,11 @@ def test_an_item_as_on_aws(client: Any, case: Case) -> None:
         client.delete_item(**where)
     if case.before is not None:
         client.put_item(TableName=case.table, Item=where["Key"] | item(case.before))
-    answer, refusal = {}, None
+    refusal = None
     try:
         answer = getattr(client, case.call)(**request(case))
     except ClientError as error:
-        refusal = error.response["Error"]
+        answer, refusal = error.response, error.response["Error"]
     if case.refused is None:
         assert refusal is None
     else:
@@ -444,6 +494,7 @@ def test_an_item_as_on_aws(client: Any, case: Case) -> None:
             CODES.get(case.refused, "ValidationException"),
             True,
         ), refusal
+        assert "local AWS" not in refusal["Message"]
     for name, value in case.gets.items():
         shown = item(value) if value is not None and name in ("Item", "Attributes") else value
         assert answer.get(name) == shown, name
@@ -451,3 +502,45 @@ def test_an_item_as_on_aws(client: Any, case: Case) -> None:
     if after != "any" and known:
         found = client.get_item(**where, ConsistentRead=True).get("Item")
         assert found == (None if after is None else where["Key"] | item(dict(after)))
+
+
+def compared(operator: str, *values: Any) -> dict[str, Any]:
+    return {"ComparisonOperator": operator, "AttributeValueList": list(map(typed, values))}
+
+
+@pytest.mark.parametrize(
+    ("asks", "found"),
+    [
+        ({}, "abdeg"),
+        ({"ScanIndexForward": False}, "gedba"),
+        ({"KeyConditions": {"sk": compared("BEGINS_WITH", "al")}}, "a"),
+        ({"KeyConditions": {"sk": compared("BETWEEN", "beta", "epsilon")}}, "bde"),
+        ({"KeyConditions": {"sk": compared("GT", "delta")}}, "eg"),
+        ({"QueryFilter": {"val": compared("EQ", 3)}}, "g"),
+        ({"QueryFilter": {"tag": compared("CONTAINS", "hello")}}, "abd"),
+        ({"QueryFilter": {"flag": compared("EQ", True)}}, "b"),
+        ({"ScanFilter": {"val": compared("EQ", 2)}}, "b"),
+        ({"ScanFilter": {"val": compared("GT", 3)}}, "de"),
+        ({"ScanFilter": {"tag": compared("BEGINS_WITH", "hello")}}, "abd"),
+        ({"ScanFilter": {"tag": compared("BEGINS_WITH", "hello"), "val": compared("GT", 1)},
+          "ConditionalOperator": "AND"}, "bd"),
+        ({"KeyConditions": {"sk": compared("GT", "a")}, "KeyConditionExpression": "pk = :v"}, None),
+        ({"ScanFilter": {"val": compared("EQ", 2)}, "FilterExpression": "val = :v"}, None),
+    ],
+)  # fmt: skip
+def test_queries_and_scans_with_the_old_parameters(client: Any, asks: dict[str, Any], found: str | None) -> None:
+    """tier3/legacy-api/queryFilter.test.ts and scanFilter.test.ts: the first letters of what is found, in order."""
+    tags = dict(alpha="hello-world", beta="hello-there", gamma="goodbye", delta="hello-again", epsilon="world")
+    for number, (key, tag) in enumerate(tags.items(), 1):
+        attributes = {"pk": "old", "sk": key, "val": number, "tag": tag, "flag": number == 2}
+        client.put_item(TableName="pairs", Item=item(attributes))
+    scan = "ScanFilter" in asks
+    keys = {} if scan else {"KeyConditions": {"pk": compared("EQ", "old"), **asks.get("KeyConditions", {})}}
+    values = {"ExpressionAttributeValues": {":v": {"S": "old"}}} if found is None else {}
+    ask = {"TableName": "pairs", **asks, **keys, **values}
+    if found is None:
+        with pytest.raises(ClientError, match="Can not use both expression and non-expression parameters"):
+            client.scan(**ask) if scan else client.query(**ask)
+    else:
+        answer = client.scan(**ask) if scan else client.query(**ask)
+        assert "".join(one["sk"]["S"][0] for one in answer["Items"] if one["pk"] == {"S": "old"}) == found

@@ -26,17 +26,18 @@ from .dynamodb import _check_number, _touched
 
 _TYPES = frozenset(("S", "N", "B", "SS", "NS", "BS", "M", "L", "NULL", "BOOL"))
 _EXPRESSIONS = (
-    "ConditionExpression", "FilterExpression", "KeyConditionExpression", "ProjectionExpression", "UpdateExpression",
+    "ProjectionExpression", "UpdateExpression", "ConditionExpression", "FilterExpression", "KeyConditionExpression",
 )  # fmt: skip
 _CONDITIONS = {
     "EQ": "{0} = {1}", "NE": "{0} <> {1}", "LE": "{0} <= {1}", "LT": "{0} < {1}", "GE": "{0} >= {1}", "GT": "{0} > {1}",
     "NULL": "attribute_not_exists({0})", "NOT_NULL": "attribute_exists({0})", "BETWEEN": "{0} BETWEEN {1} AND {2}",
     "CONTAINS": "contains({0}, {1})", "NOT_CONTAINS": "NOT contains({0}, {1})", "BEGINS_WITH": "begins_with({0}, {1})",
 }  # fmt: skip
+_OPERANDS = {"NULL": 0, "NOT_NULL": 0, "BETWEEN": 2}  # IN has any number, all others have one
 _OLD = {
-    "KeyConditions": "KeyConditionExpression", "QueryFilter": "FilterExpression", "ScanFilter": "FilterExpression",
-    "Expected": "ConditionExpression", "AttributesToGet": "ProjectionExpression",
-    "AttributeUpdates": "UpdateExpression",
+    "AttributesToGet": "ProjectionExpression", "AttributeUpdates": "UpdateExpression",
+    "Expected": "ConditionExpression", "QueryFilter": "FilterExpression", "ScanFilter": "FilterExpression",
+    "ConditionalOperator": "", "KeyConditions": "KeyConditionExpression",
 }  # fmt: skip
 _INVALID = "One or more parameter values were invalid: "
 _SCHEMA = "The provided key element does not match the schema"
@@ -113,29 +114,59 @@ def _in_order(kind: str, members: list[Any]) -> list[Any]:
 
 
 def modernize(body: dict[str, Any]) -> None:
-    """Puts the expressions in place of the old parameters that they replaced, as AWS's pages translate them."""
+    """Puts the expressions in place of the old parameters that they replaced, as AWS's pages translate them.
+
+    What is refused, AWS refused for paritysuite/dynamodb-conformance (tests/tier3/error-messages/deleteItem.test.ts),
+    ExtendDB/extenddb (tests/test_conditional_operator.py) or architect/dynalite.
+    """
     old = [name for name in _OLD if name in body]
-    if not old and "ConditionalOperator" not in body:
+    if not old:
         return
-    if new := [name for name in _EXPRESSIONS if name in body]:
+    new = [name for name in _EXPRESSIONS if name in body]
+    if new and (old != ["KeyConditions"] or "KeyConditionExpression" in body):
         raise _invalid(
             "Can not use both expression and non-expression parameters in the same request: Non-expression parameters: "
             f"{{{', '.join(old)}}} Expression parameters: {{{', '.join(new)}}}"
         )
+    if "ConditionalOperator" in body:
+        conditions = max(len(body.get(name) or ()) for name in ("Expected", "QueryFilter", "ScanFilter"))
+        if conditions < 2:
+            text = "can only be used when Filter or Expected has two or more elements"
+            raise _invalid(f"ConditionalOperator {text if conditions else 'cannot be used without Filter or Expected'}")
+    for kind in ("Names", "Values"):
+        if f"ExpressionAttribute{kind}" in body and not new:
+            raise _invalid(f"ExpressionAttribute{kind} can only be specified when using expressions")
     names: dict[str, str] = {}
     values: dict[str, Any] = {}
 
     def name(attribute: str) -> str:
-        names[key := f"#n{len(names)}"] = attribute
+        names[key := f"#old{len(names)}"] = attribute
         return key
 
     def value(given: Any) -> str:
-        values[key := f":v{len(values)}"] = given
+        values[key := f":old{len(values)}"] = given
         return key
 
     def condition(attribute: str, given: dict[str, Any]) -> str:
         operator = given.get("ComparisonOperator") or ("EQ" if "Value" in given else "NULL")
         operands = given.get("AttributeValueList") or [given[k] for k in ("Value",) if k in given]
+        wanted, problem = _OPERANDS.get(operator, 1), ""
+        if {"Value", "AttributeValueList"} <= given.keys():
+            problem = "Value and AttributeValueList cannot be used together"
+        elif "ComparisonOperator" not in given and "AttributeValueList" in given:
+            problem = "AttributeValueList can only be used with a ComparisonOperator"
+        elif {"Exists", "ComparisonOperator"} <= given.keys():
+            problem = "Exists and ComparisonOperator cannot be used together"
+        elif given.get("Exists") is False and operands:
+            problem = "Value cannot be used when Exists is false"
+        elif "ComparisonOperator" not in given and given.get("Exists") is not False and not operands:
+            problem = f"Value must be provided when Exists is {'true' if 'Exists' in given else 'null'}"
+        elif wanted and not operands:
+            problem = f"Value or AttributeValueList must be used with ComparisonOperator: {operator}"
+        if problem:
+            raise _invalid(f"{_INVALID}{problem} for Attribute: {attribute}")
+        if operator != "IN" and len(operands) != wanted:
+            raise _invalid(f"{_INVALID}Invalid number of argument(s) for the {operator} ComparisonOperator")
         keys = [value(operand) for operand in operands]
         if operator == "IN":
             return f"{name(attribute)} IN ({', '.join(keys)})"
@@ -166,7 +197,7 @@ def modernize(body: dict[str, Any]) -> None:
         return " ".join(f"{section} {', '.join(parts)}" for section, parts in sections.items())
 
     glue = f" {body.pop('ConditionalOperator', 'AND')} "
-    for parameter in old:
+    for parameter in filter(_OLD.get, old):
         if not (given := body.pop(parameter)):
             continue
         if parameter == "AttributesToGet":
@@ -177,7 +208,9 @@ def modernize(body: dict[str, Any]) -> None:
             between = " AND " if parameter == "KeyConditions" else glue
             text = between.join(condition(attribute, c) for attribute, c in given.items())
         body[_OLD[parameter]] = text
-    body |= {k: v for k, v in (("ExpressionAttributeNames", names), ("ExpressionAttributeValues", values)) if v}
+    for parameter, made in (("ExpressionAttributeNames", names), ("ExpressionAttributeValues", values)):
+        if made:
+            body[parameter] = body.get(parameter, {}) | made
 
 
 @lru_cache(256)
