@@ -23,6 +23,7 @@ TABLES = {
     "indexed": {"pk": "S", "sk": "S", "g": "S", "l": "S"},
 }  # fmt: skip
 KEYS: dict[str, dict[str, Any]] = {table: {k: "k" for k in list(kinds)[:2]} for table, kinds in TABLES.items()}
+INVALID = "One or more parameter values were invalid: "
 CHECK = "The conditional request failed"
 CODES = {CHECK: "ConditionalCheckFailedException", "Requested resource not found": "ResourceNotFoundException"}
 EXTENDED = "extenddb:"
@@ -75,6 +76,17 @@ def padded(size: int, **more: Any) -> dict[str, Any]:
     """An item of so many bytes, all of which texts have."""
     taken = sum(len(name) + len(value) for name, value in more.items()) + len("pk" + "k" + "p")
     return {"pk": "k", **more, "p": "x" * (size - taken)}
+
+
+def lengthy(call: str, size: int) -> dict[str, Any]:
+    """A call with an expression of so many bytes."""
+    word, form, glue, begin = {
+        "update_item": ("update", "{} = :v", ", ", "SET "), "get_item": ("show", "{}", ", ", ""),
+        "put_item": ("if", "attribute_not_exists({})", " AND ", ""),
+    }[call]  # fmt: skip
+    text = begin + glue.join(form.format(f"{'a' * 46}x{i:03}") for i in range(40))
+    asks = {word: text.replace("x039", "x039" + "b" * (size - len(text)))}
+    return asks | ({":v": 1} if word == "update" else {})
 
 
 # fmt: off
@@ -319,6 +331,225 @@ LEGACY = [
     ),
 ]
 
+# Refused, and nothing is written
+
+OVER = "Number overflow. Attempting to store a number with magnitude larger than supported range"
+UNDER = "Number underflow. Attempting to store a number with magnitude smaller than supported range"
+NO_NUMBER = "The parameter cannot be converted to a numeric value"
+NESTED = "Nesting Levels have exceeded supported limits"
+TOO_LONG = "Expression size has exceeded the maximum allowed size"
+EMPTY_KEY = "The AttributeValue for a key attribute cannot contain an empty {} value. Key: "
+MIXED = "Can not use both expression and non-expression parameters in the same request: Non-expression parameters: "
+HUGE = {"N": "1e99999999999"}
+CALLS = ("put_item", "get_item", "update_item", "delete_item")
+WRITES = ("put_item", "update_item", "delete_item")
+MESSAGES = "parity:tier3/error-messages/"
+VALUES: list[tuple[Any, str]] = [
+    ({"SS": []}, INVALID + "An string set  may not be empty"),
+    ({"NS": []}, INVALID + "An number set  may not be empty"),
+    ({"BS": []}, INVALID + "Binary sets should not be empty"), ({"x": {"SS": []}}, "An string set  may not be empty"),
+    ([{"SS": []}], "An string set  may not be empty"), ({"SS": ["a", "a"]}, INVALID + "Input collection"),
+    ({"SS": ["", ""]}, " contains duplicates"), ({"NS": ["1", "1.0"]}, "Input collection contains duplicates"),
+    ({"BS": [b"", b""]}, "of type BS contains duplicates"), (deep(32), NESTED),
+    ({"SS": ["a", None]}, INVALID + "An string set may not have a null string as a member"),
+    ({"NULL": False}, INVALID + "Null attribute value types must have the value of true"),
+]
+NUMBERS = {
+    "1e99999999999": OVER, "-1e99999999999": OVER, "1e-99999999999": UNDER, "1e126": OVER, "-1E+126": OVER,
+    "1e-131": UNDER, "1e2147483648": OVER, "1e-2147483648": UNDER, "0e126": OVER, "0e-131": UNDER,
+    "1e9223372036854775808": NO_NUMBER, "abc": NO_NUMBER + ": abc", "1.2.3": NO_NUMBER + ": 1.2.3", "": NO_NUMBER,
+    " 1": NO_NUMBER + ":  1", "1 ": NO_NUMBER, "0x10": NO_NUMBER, "1e": NO_NUMBER, "NaN": NO_NUMBER,
+    "Infinity": NO_NUMBER, "1" * 40: "Attempting to store more than 38 significant digits in a Number",
+}
+EXPECTED: list[tuple[dict[str, Any], str]] = [
+    ({"Exists": True}, "Value must be provided when Exists is true for Attribute: a"),
+    ({"Exists": False, "Value": 1}, "Value cannot be used when Exists is false for Attribute: a"),
+    ({"Value": 1, "ComparisonOperator": "EQ", "AttributeValueList": [1]},
+     "Value and AttributeValueList cannot be used together for Attribute: a"),
+    ({"ComparisonOperator": "EQ"},
+     "Value or AttributeValueList must be used with ComparisonOperator: EQ for Attribute: a"),
+    ({"ComparisonOperator": "BETWEEN", "AttributeValueList": [1]},
+     "Invalid number of argument(s) for the BETWEEN ComparisonOperator"),
+]
+NO_EXPRESSION = "can only be specified when using expressions"
+CONDITIONAL = EXTENDED + "test_conditional_operator.py"
+ASKED: list[tuple[str, dict[str, Any], str]] = [  # of each operation that writes
+    *((MESSAGES + "deleteItem", {"Expected": {"a": given}}, INVALID + text) for given, text in EXPECTED),
+    (MESSAGES + "deleteItem", {":v": 1}, f"ExpressionAttributeValues {NO_EXPRESSION}"),
+    (MESSAGES + "deleteItem", {"#a": "a"}, f"ExpressionAttributeNames {NO_EXPRESSION}"),
+    (MESSAGES + "deleteItem", {"Expected": {"a": {"Exists": False}}, "#a": "a"}, NO_EXPRESSION),
+    (MESSAGES + "deleteItem", {"if": "attribute_exists(a)", "ExpressionAttributeValues": {}},
+     "ExpressionAttributeValues must not be empty"),
+    (MESSAGES + "deleteItem", {"if": "attribute_exists(a)", "ExpressionAttributeNames": {}},
+     "ExpressionAttributeNames must not be empty"),
+    (MESSAGES + "deleteItem", {"if": ""}, "Invalid ConditionExpression: The expression can not be empty;"),
+    (MESSAGES + "deleteItem", {"Expected": {"pk": {"Exists": False}}, "if": "attribute_exists(pk)"},
+     MIXED + "{Expected} Expression parameters: {ConditionExpression}"),
+    (MESSAGES + "putItem", {"if": "((attribute_not_exists(pk)))"},
+     "Invalid ConditionExpression: The expression has redundant parentheses;"),
+    (MESSAGES + "putItem", {"if": "contains(#a, #a)", "#a": "data"},
+     "Invalid ConditionExpression: The first operand must be distinct from the remaining operands for this operator or "
+     "function; operator: contains, first operand: [data]"),
+    (MESSAGES + "valueLayers", {"Expected": {"n": {"Value": {"N": "abc"}}}}, NO_NUMBER + ": abc"),
+    ("tier3/limits/reservedWords", {"if": "status = :v", ":v": 1}, "reserved keyword"),
+    ("parity:tier3/limits/numberExponent", {"if": "attribute_exists(a) OR a = :v", ":v": HUGE}, OVER),
+    ("parity:tier3/limits/nestingDepth", {"if": "a = :v", ":v": deep(32)}, NESTED),
+    ("parity:tier3/validation-ordering/deepRequests", {"if": "a = = b"},
+     'Invalid ConditionExpression: Syntax error; token: "=", near: "= = b"'),
+    (CONDITIONAL, {"ConditionalOperator": "AND"}, "ConditionalOperator cannot be used without Filter or Expected"),
+    (CONDITIONAL, {"Expected": ACTIVE, "ConditionalOperator": "AND"},
+     "ConditionalOperator can only be used when Filter or Expected has two or more elements"),
+    (CONDITIONAL, {"Expected": ACTIVE, "ConditionalOperator": "AND", "if": "attribute_exists(pk)"},
+     MIXED + "{Expected, ConditionalOperator} Expression parameters: {ConditionExpression}"),
+]
+PLACEHOLDERS = EXTENDED + "test_expression_attribute_map_validation.py"
+OPERANDS = EXTENDED + "test_expr_operand_type_and_size.py"
+for kind, operand in (("BOOL", True), ("NULL", {"NULL": True}), ("SS", {"SS": ["a"]}), ("L", ["a"]), ("M", {"k": "a"})):
+    ASKED += [
+        (OPERANDS, {"if": f"{left} {sign} :v", ":v": operand},
+         f"Incorrect operand type for operator or function; operator or function: {sign}, operand type: {kind}")
+        for left, sign in (("n", "<"), ("absent", "<="), ("attribute_not_exists(z) OR n", ">"), ("size(s)", ">="))
+    ]
+ASKED += [
+    (OPERANDS, {"if": "n BETWEEN :v AND :w", ":v": True, ":w": False},
+     "operator or function: BETWEEN, operand type: BOOL"),
+    (PLACEHOLDERS, {"if": "attribute_exists(#)", "#": "a"},
+     'ExpressionAttributeNames contains invalid key: Syntax error; key: "#"'),
+    (PLACEHOLDERS, {"if": "attribute_exists(#a)", "#a-b": "a"},
+     'ExpressionAttributeNames contains invalid key: Syntax error; key: "#a-b"'),
+    (PLACEHOLDERS, {"if": "attribute_exists(#a)", "#" + "a" * 255: "a"}, "ExpressionAttributeNames contains invalid "
+     "key: The expression attribute map contains a key that is too long; size of key: 256"),
+    (PLACEHOLDERS, {"if": "attribute_exists(#a)", "#" + "a" * 255 + "-x": "a"}, "size of key: 258"),
+    (PLACEHOLDERS, {"if": "attribute_exists(#a)", "#a": ""},
+     "ExpressionAttributeNames contains invalid value: Empty attribute name for key #a"),
+    (PLACEHOLDERS, {"if": "a = :v", ":a-b": 1},
+     'ExpressionAttributeValues contains invalid key: Syntax error; key: ":a-b"'),
+    (PLACEHOLDERS, {"if": "a = :v", ":" + "a" * 255: 1}, "ExpressionAttributeValues contains invalid key: The "
+     "expression attribute map contains a key that is too long;"),
+]
+UPDATED: list[tuple[str, dict[str, Any], str]] = [
+    (MESSAGES + "updateItem", {"update": "SET pk = :v", ":v": "x"},
+     INVALID + "Cannot update attribute pk. This attribute is part of the key"),
+    (MESSAGES + "updateItem", {"update": "INVALID SYNTAX HERE", ":v": 1},
+     'Invalid UpdateExpression: Syntax error; token: "INVALID", near: "INVALID SYNTAX"'),
+    (MESSAGES + "updateItem", {"update": "SET a = :v", "#u": "u", ":v": 1},
+     "Value provided in ExpressionAttributeNames unused in expressions: keys: {#u}"),
+    (MESSAGES + "updateItem", {"update": "SET a = :v", ":u": 1, ":v": 1},
+     "Value provided in ExpressionAttributeValues unused in expressions: keys: {:u}"),
+    (MESSAGES + "updateItem", {"update": "SET a = :v"}, "Invalid UpdateExpression: An expression attribute value used "
+     "in expression is not defined; attribute value: :v"),
+    (MESSAGES + "updateItem", {"update": "SET b = :w", ":w": 1, "if": "a = :v"}, "Invalid ConditionExpression: An "
+     "expression attribute value used in expression is not defined; attribute value: :v"),
+    (MESSAGES + "updateItem", {"update": ""}, "Invalid UpdateExpression: The expression can not be empty;"),
+    (MESSAGES + "updateItem", {"update": "SET a = :v", ":v": 1, "AttributeUpdates": {"a": {"Value": 1}}},
+     MIXED + "{AttributeUpdates} Expression parameters: {UpdateExpression}"),
+    (MESSAGES + "valueLayers", {"AttributeUpdates": {"n": {"Value": {"N": "abc"}}}}, NO_NUMBER + ": abc"),
+    (LEGACY_API + "attributeUpdates", {"AttributeUpdates": {"pk": {"Value": "x"}}}, "Cannot update attribute pk"),
+    (UPDATE + "expressionHygiene", {"update": "SET #s = :v", "ExpressionAttributeNames": {"s": "s"}, ":v": 1},
+     'ExpressionAttributeNames contains invalid key: Syntax error; key: "s"'),
+    (UPDATE + "expressionHygiene", {"update": "SET #s = :v", "#s": "s",
+                                    "ExpressionAttributeValues": {"v": {"N": "1"}}},
+     'ExpressionAttributeValues contains invalid key: Syntax error; key: "v"'),
+    (UPDATE + "paths", {"update": "SET a.b.c = :v", ":v": 1}, ""),
+    (UPDATE + "paths", {"update": "SET v = :a, v = :b", ":a": 1, ":b": 2}, ""),
+    ("tier3/limits/reservedWords", {"update": "SET status = :v", ":v": 1}, "reserved keyword"),
+    (EXTENDED + "test_item_operations.py",
+     {"update": "SET a = :w - :v", ":v": {"N": "9.9e125"}, ":w": {"N": "-9.9e125"}}, "Number overflow"),
+    ("tier3/limits/numberPrecision", {"update": "SET a = :v + :v", ":v": {"N": "9.9e125"}}, "Number overflow"),
+    ("parity:tier3/limits/numberExponent", {"update": "SET a = :v", ":v": HUGE}, OVER),
+    ("parity:tier3/limits/nestingDepth", {"update": "SET a = :v", ":v": deep(32)}, NESTED),
+]
+READ: list[tuple[str, dict[str, Any], str]] = [
+    (MESSAGES + "getItem", {"show": "!!! INVALID !!!"},
+     'Invalid ProjectionExpression: Syntax error; token: "!", near: "!!"'),
+    (LEGACY_API + "attributesToGet", {"AttributesToGet": ["a"], "show": "a"}, MIXED),
+    ("tier1/getItem/projectionValidation", {"show": "a, a.b"}, "Two document paths overlap"),
+    ("tier1/getItem/projectionValidation", {"show": "a, a"}, "Two document paths overlap"),
+    ("tier3/limits/reservedWords", {"show": "pk, status"}, "reserved keyword"),
+    (EXTENDED + "test_projection_overlapping_paths.py", {"show": "x, a.b, a", "#z": "z"},
+     "Invalid ProjectionExpression: Two document paths overlap with each other; must remove or rewrite one of these "
+     "paths; path one: [a, b], path two: [a]"),
+    (EXTENDED + "test_projection_overlapping_paths.py", {"show": "a[0], a"}, "path one: [a, [0]], path two: [a]"),
+]
+ABSENT: list[tuple[str, dict[str, Any], str]] = [  # of a table that is not there
+    ("put_item", {"Expected": {"a": {"ComparisonOperator": "EQ"}}}, INVALID),
+    ("get_item", {"show": ""}, "Invalid ProjectionExpression:"),
+    ("get_item", {"show": "a..b"}, "Invalid ProjectionExpression:"),
+    ("get_item", {"show": "a, a.b"}, "Invalid ProjectionExpression:"),
+    ("delete_item", {"Expected": {"a": {"ComparisonOperator": "EQ"}}}, INVALID),
+    ("update_item", {"update": ""}, "Invalid UpdateExpression:"),
+    ("update_item", {"update": "SET"}, "Invalid UpdateExpression:"),
+    ("update_item", {"update": "SET status = :v", ":v": 1}, "Invalid UpdateExpression:"),
+    ("update_item", {"update": "SET #x = :v", ":v": 1}, "not defined"),
+    ("put_item", {"Item": padded(400_001)}, "Requested resource not found"),
+]
+KEYED: list[tuple[str, str, dict[str, Any], str]] = [
+    ("tier3/error-messages/*", "pairs", {"pk": "k"}, ""),
+    ("tier3/error-messages/*", "bytes", {"pk": b""}, EMPTY_KEY.format("binary") + "pk"),
+    ("tier3/limits/emptyValues", "hash", {"pk": ""}, EMPTY_KEY.format("string") + "pk"),
+    ("tier3/limits/emptyValues", "pairs", {"pk": "k", "sk": ""}, EMPTY_KEY.format("string") + "sk"),
+    ("tier3/limits/keyLength", "hash", {"pk": "k" * 2049}, "has exceeded the maximum size limit of2048 bytes"),
+    (EXTENDED + "test_item_operations.py", "pairs", {"pk": "k", "sk": "k" * 1_025},
+     "Aggregated size of all range keys has exceeded the size limit"),
+    (EXTENDED + "test_item_operations.py", "bytes", {"pk": b"k" * 2_049}, "Size of hashkey has exceeded"),
+    (EXTENDED + "test_item_operations.py", "hash", {"pk": 1}, ""),
+    ("tier1/putItem/validation", "hash", {"a": "x"}, ""),
+    ("parity:tier3/limits/numberExponent", "numbers", {"pk": HUGE}, OVER),
+]
+NAMED: list[tuple[str, str, str]] = [
+    ("tier1/*/validation", "absent", "Requested resource not found"),
+    ("parity:registry/splits", "", "1 validation error detected: Value at 'TableName' failed to satisfy constraint: "
+     "Member must have length greater than or equal to 1"),
+    ("tier3/error-messages/putItem", "a" * 256, f"1 validation error detected: Value '{'a' * 256}' at 'tableName' "
+     "failed to satisfy constraint: Member must have length less than or equal to 255"),
+    ("tier3/error-messages/putItem", "bad table!@#", "1 validation error detected: Value 'bad table!@#' at 'tableName' "
+     "failed to satisfy constraint: Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+"),
+    ("tier3/validation-ordering/*", "x!", "at 'tableName'"),
+]
+BAD = dict.fromkeys(("ReturnConsumedCapacity", "ReturnItemCollectionMetrics", "ReturnValues"), "INVALID")
+REFUSED = [
+    *(Case(MESSAGES + "putItem", "put_item", {"Item": {"pk": "k", "v": v}}, refused=text) for v, text in VALUES),
+    *(
+        Case(MESSAGES + "valueLayers", "put_item", {"Item": {"pk": "k", "v": value}}, refused=text)
+        for number, text in NUMBERS.items()
+        for value in ({"N": number}, {"NS": ["1", number]}, {"x": [{"N": number}]})
+    ),
+    *(Case(source, call, asks, ANN, refused=text) for source, asks, text in ASKED for call in WRITES),
+    *(Case(source, "update_item", asks, {"s": "x"}, refused=text) for source, asks, text in UPDATED),
+    *(Case(source, "get_item", asks, refused=text) for source, asks, text in READ),
+    *(
+        Case(source, call, {"Item" if call == "put_item" else "Key": key}, refused=text, table=table)
+        for source, table, key, text in KEYED
+        for call in CALLS
+    ),
+    Case(MESSAGES + "updateItem", "update_item", {"update": "SET sk = :v", ":v": "x"}, {}, table="pairs",
+         refused=INVALID + "Cannot update attribute sk. This attribute is part of the key"),
+    *(Case(source, call, {"TableName": name}, refused=text) for source, name, text in NAMED for call in CALLS),
+    *(
+        Case(EXTENDED + "test_validation_precedence.py", call, {"TableName": "absent"} | asks, refused=text)
+        for call, asks, text in ABSENT
+    ),
+    Case("tier3/validation-ordering/putItem", "put_item", {"TableName": "", "Item": {}, "ReturnValues": "INVALID"},
+         refused="1 validation error detected: Value at 'TableName'"),
+    Case("tier3/error-messages/putItem", "put_item", {"TableName": None}, refused="1 validation error detected: Value "
+         "null at 'tableName' failed to satisfy constraint: Member must not be null"),
+    Case("tier3/validation-ordering/putItem", "put_item", BAD, refused="3 validation errors detected: "),
+    Case("tier3/validation-ordering/deleteItem", "delete_item", BAD, refused="3 validation errors detected: "),
+    Case("parity:registry/splits", "update_item", BAD, refused="1 validation error detected: Failed to satisfy "
+         "constraint: Member must satisfy enum value set: [ALL_OLD, UPDATED_OLD, ALL_NEW, UPDATE_NEW, NONE]"),
+    *(
+        Case(MESSAGES + "deleteItem", call, {"ReturnValues": asked}, ANN,
+             refused="ReturnValues can only be ALL_OLD or NONE")
+        for call in ("put_item", "delete_item")
+        for asked in ("ALL_NEW", "UPDATED_NEW")
+    ),
+    *(
+        Case("parity:tier3/limits/expressionSize", call, lengthy(call, size), refused=refused)
+        for call in ("put_item", "get_item", "update_item")
+        for size, refused in ((4_096, None), (4_097, TOO_LONG))
+    ),
+]
+
 # Sizes
 
 TOO_LARGE = "Item size has exceeded the maximum allowed size"
@@ -355,7 +586,6 @@ SIZES = [
 
 # Capacity, and item collections
 
-WRITES = ("put_item", "update_item", "delete_item")
 FULL = {"g": "1", "l": "1", "proj": "p", "o": "o"}
 INDEXED: list[tuple[str, dict[str, Any], Any, tuple[int, int, int]]] = [  # units of table, global and local index
     ("put_item", {"g": "1", "proj": "p"}, None, (1, 1, 0)),
@@ -470,7 +700,7 @@ def legacy(given: dict[str, Any]) -> dict[str, Any]:
     return given | lists | {name: typed(given[name]) for name in given.keys() & {"Value"}}
 
 
-ALL = [*CONDITIONS, *ITEMS, *UPDATES, *LEGACY, *SIZES, *CAPACITY]
+ALL = [*CONDITIONS, *ITEMS, *UPDATES, *LEGACY, *REFUSED, *SIZES, *CAPACITY]
 
 
 @pytest.mark.parametrize("case", ALL, ids=lambda case: f"{case.source} {case.call}")

@@ -46,7 +46,8 @@ class _Problem(Exception):
 
 class _Parser:
     def __init__(self, text: str) -> None:
-        self.tokens: list[str] = _TOKEN.findall(text)
+        self.found = list(_TOKEN.finditer(text))
+        self.tokens = [found[1] for found in self.found]
         self.at = 0
         if not self.tokens:
             raise _Problem("The expression can not be empty;")
@@ -63,7 +64,8 @@ class _Parser:
         return token
 
     def wrong(self) -> _Problem:
-        near = " ".join(self.tokens[max(0, self.at - 1) : self.at + 2])
+        around = self.found[max(0, self.at - 1) : self.at + 2]
+        near = around[0].string[around[0].start(1) : around[-1].end()]
         return _Problem(f'Syntax error; token: "{self.peek()}", near: "{near}"')
 
     def word(self, *words: str) -> bool:
@@ -231,8 +233,8 @@ def _paths(kind: str, text: str, names: frozenset[tuple[str, str]]) -> list[Path
     """The paths of a projection, or of what an update changes; none of an update whose syntax moto will refuse."""
     try:
         paths = [_named(path, dict(names)) for path in _parsed(kind, text)]
-    except _Problem:
-        if kind == "UpdateExpression":
+    except _Problem as problem:
+        if kind == "UpdateExpression" and "reserved" not in str(problem):
             return []
         raise
     _check_paths(paths)
@@ -248,16 +250,30 @@ def check(part: dict[str, Any]) -> None:
     That its placeholders are all there and all used has been checked.
     """
     names = part.get("ExpressionAttributeNames")
-    if part.get("UpdateExpression"):
-        with _refused("UpdateExpression"):
-            updated(part)
-    if part.get("ProjectionExpression"):
-        with _refused("ProjectionExpression"):
-            Projection(part["ProjectionExpression"], names).parse()
+    for kind in ("UpdateExpression", "ProjectionExpression"):
+        if (text := part.get(kind)) is not None:
+            with _refused(kind):
+                if not text.strip():
+                    raise _Problem("The expression can not be empty;")
+                if kind == "UpdateExpression":
+                    _check_update(text.strip())
+                _paths(kind, text, frozenset((names or {}).items()))
     for kind in ("ConditionExpression", "FilterExpression", "KeyConditionExpression"):
         if part.get(kind) is not None:
             with _refused(kind):
                 _check_node(_parsed(kind, part[kind]), names, part.get("ExpressionAttributeValues") or {})
+
+
+@lru_cache(512)
+def _check_update(text: str) -> None:
+    """The syntax of an update, which is moto's to judge."""
+    from moto.dynamodb.exceptions import MockValidationException
+    from moto.dynamodb.parsing import expressions
+
+    try:
+        vars(expressions)["UpdateExpressionParser"].make(text)
+    except MockValidationException as error:
+        raise AwsError("ValidationException", error.message) from None
 
 
 class _refused:

@@ -39,6 +39,10 @@ _OLD = {
     "Expected": "ConditionExpression", "QueryFilter": "FilterExpression", "ScanFilter": "FilterExpression",
     "ConditionalOperator": "", "KeyConditions": "KeyConditionExpression",
 }  # fmt: skip
+_SINGLE = frozenset(("GetItem", "PutItem", "UpdateItem", "DeleteItem"))
+_TABLE_NAME = re.compile(r"[a-zA-Z0-9_.-]{1,255}")
+_RETURNED = frozenset(("ALL_OLD", "UPDATED_OLD", "ALL_NEW", "UPDATED_NEW", "NONE"))
+_WORDS = {"ReturnConsumedCapacity": ("INDEXES", "TOTAL", "NONE"), "ReturnItemCollectionMetrics": ("SIZE", "NONE")}
 _INVALID = "One or more parameter values were invalid: "
 _SCHEMA = "The provided key element does not match the schema"
 # What an update meets only when it looks at the item; within a transaction it is a reason to cancel.
@@ -53,9 +57,11 @@ _EMPTY_INDEX_KEY = (
     "IndexName: {}, IndexKey: {}"
 )
 _TOKEN_SECONDS = 600
-# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html: bytes of a key, levels of an item
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html: bytes of a key, levels of an item,
+# bytes of an expression as it is sent
 _KEY_BYTES = {"HASH": 2048, "RANGE": 1024}
 _LEVELS = 32
+_EXPRESSION_BYTES = 4096
 _EXACT = decimal.Context(prec=300, Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EMIN)
 
 
@@ -97,6 +103,8 @@ def _clean_set(value: dict[str, Any], kind: str) -> None:
     if not value[kind]:
         texts = {"SS": "An string set  may not be empty", "NS": "An number set  may not be empty"}
         raise _invalid(_INVALID + texts.get(kind, "Binary sets should not be empty"))
+    if None in value[kind]:
+        raise _invalid(f"{_INVALID}An string set may not have a null string as a member")
     sent, members = value[kind], [trimmed(m) for m in value[kind]] if kind == "NS" else value[kind]
     if len(set(members)) < len(sent):
         texts = {"SS": f"[{', '.join(map(str, sent))}] ", "NS": ""}
@@ -219,12 +227,20 @@ def _tokens(expression: str) -> list[str]:
 
 
 def _check_placeholders(body: dict[str, Any]) -> None:
-    """Every #name and :value of an expression must be given, and every one that is given must be used."""
-    used = set()
-    for parameter in [name for name in _EXPRESSIONS if body.get(name)]:
+    """Every #name and :value of an expression must be given, and every one that is given must be used.
+
+    AWS's words and what comes first: ExtendDB/extenddb tests/test_expression_size_limit.py,
+    test_expression_attribute_map_validation.py and test_projection_overlapping_paths.py.
+    """
+    used, expressions = set(), [name for name in _EXPRESSIONS if body.get(name) is not None]
+    for parameter in expressions:
+        if (size := len(body[parameter].encode())) > _EXPRESSION_BYTES:
+            told = f" expression size: {size}" if parameter in ("ConditionExpression", "FilterExpression") else ""
+            raise _invalid(f"Invalid {parameter}: Expression size has exceeded the maximum allowed size;{told}")
         for token in _tokens(body[parameter]):
             kind = "Names" if token[0] == "#" else "Values"
             if token not in (body.get(f"ExpressionAttribute{kind}") or {}):
+                _check_keys(body)
                 text = "name used in the document path" if kind == "Names" else "value used in expression"
                 what = kind[:-1].lower()
                 raise _invalid(
@@ -232,12 +248,59 @@ def _check_placeholders(body: dict[str, Any]) -> None:
                 )
             used.add(token)
     for kind in ("Names", "Values"):
-        if rest := sorted((body.get(f"ExpressionAttribute{kind}") or {}).keys() - used):
-            text = f"Value provided in ExpressionAttribute{kind} unused in expressions: keys: {{{', '.join(rest)}}}"
-            if not any(parameter in body for parameter in _EXPRESSIONS):
-                text = f"ExpressionAttribute{kind} can only be specified when using expressions"
-            raise _invalid(text)
+        given = body.get(f"ExpressionAttribute{kind}")
+        if given is not None and not expressions:
+            raise _invalid(f"ExpressionAttribute{kind} can only be specified when using expressions")
+        if given == {}:
+            raise _invalid(f"ExpressionAttribute{kind} must not be empty")
+        if given and not given.keys() <= used:
+            _check_keys(body)
+            dynamodb_expressions.check(body)
+            rest = ", ".join(sorted(given.keys() - used))
+            raise _invalid(f"Value provided in ExpressionAttribute{kind} unused in expressions: keys: {{{rest}}}")
+    if "" in (body.get("ExpressionAttributeNames") or {}).values():
+        _check_keys(body)
     dynamodb_expressions.check(body)
+
+
+def _check_keys(body: dict[str, Any]) -> None:
+    """The placeholders by themselves, and the names that they stand for."""
+    for kind, sign in (("Names", "#"), ("Values", ":")):
+        for key, value in (body.get(f"ExpressionAttribute{kind}") or {}).items():
+            text = f"ExpressionAttribute{kind} contains invalid "
+            if (size := len(key.encode())) > 255:
+                told = f" size of key: {size}" if kind == "Names" else ""
+                raise _invalid(f"{text}key: The expression attribute map contains a key that is too long;{told}")
+            if not re.fullmatch(rf"{sign}[A-Za-z0-9_]+", key):
+                raise _invalid(f'{text}key: Syntax error; key: "{key}"')
+            if value == "":
+                raise _invalid(f"{text}value: Empty attribute name for key {key}")
+
+
+def _check_members(operation: str, body: dict[str, Any]) -> None:
+    """The table's name and the words that a call on one item takes.
+
+    AWS's words as paritysuite/dynamodb-conformance has them (registry/splits.json, us-east-1).
+    """
+    name, fails, faults = body.get("TableName"), "failed to satisfy constraint: Member must", []
+    if name == "":
+        faults = [f"Value at 'TableName' {fails} have length greater than or equal to 1"]
+    elif isinstance(name, str) and not name.startswith("arn:") and not _TABLE_NAME.fullmatch(name):
+        rule = "have length less than or equal to 255"
+        if not _TABLE_NAME.fullmatch(name[:255]):
+            rule = "satisfy regular expression pattern: [a-zA-Z0-9_.-]+"
+        faults = [f"Value '{name}' at 'tableName' {fails} {rule}"]
+    returned = body.get("ReturnValues", "NONE")
+    if not faults and returned not in _RETURNED:
+        faults = [f"F{fails[1:]} satisfy enum value set: [ALL_OLD, UPDATED_OLD, ALL_NEW, UPDATE_NEW, NONE]"]
+    for member, words in _WORDS.items() if name and not (faults and operation == "UpdateItem") else ():
+        if (given := body.get(member, "NONE")) not in words:
+            where = f"'{given}' at '{member[0].lower()}{member[1:]}'"
+            faults.append(f"Value {where} {fails} satisfy enum value set: [{', '.join(words)}]")
+    if faults:
+        raise _invalid(f"{len(faults)} validation error{'s' if len(faults) > 1 else ''} detected: {'; '.join(faults)}")
+    if operation != "UpdateItem" and returned not in ("ALL_OLD", "NONE"):
+        raise _invalid("ReturnValues can only be ALL_OLD or NONE")
 
 
 def _check_values(values: dict[str, Any]) -> None:
@@ -251,6 +314,8 @@ def _check_values(values: dict[str, Any]) -> None:
             text = "Nesting Levels have exceeded supported limits: Attributes in the item have nested levels beyond "
             raise _invalid(text + "supported limit")
         ((kind, content),) = value.items()
+        if kind == "NULL" and content is not True:
+            raise _invalid(f"{_INVALID}Null attribute value types must have the value of true")
         if kind in ("L", "M"):
             waiting += [(inner, level + 1) for inner in (content.values() if kind == "M" else content)]
 
@@ -275,6 +340,14 @@ def _fits(table: Any, key: Any) -> bool:
     return set(key) == set(table.table_key_attrs) and all(types[name] in value for name, value in key.items())
 
 
+def _check_not_empty(name: str, value: dict[str, Any]) -> None:
+    if value in ({"S": ""}, {"B": ""}, {"B": b""}):
+        raise _invalid(
+            "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an "
+            f"empty {'string' if 'S' in value else 'binary'} value. Key: {name}"
+        )
+
+
 def _check_item(table: Any, item: dict[str, Any]) -> None:
     types = _types(table)
     _check_values(item)
@@ -284,11 +357,7 @@ def _check_item(table: Any, item: dict[str, Any]) -> None:
         if types[name] not in item[name]:
             actual = next(iter(item[name]))
             raise _invalid(f"{_INVALID}Type mismatch for key {name} expected: {types[name]} actual: {actual}")
-        if item.get(name) in ({"S": ""}, {"B": ""}, {"B": b""}):
-            raise _invalid(
-                "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an "
-                f"empty {'string' if types[name] == 'S' else 'binary'} value. Key: {name}"
-            )
+        _check_not_empty(name, item[name])
     for index, kind, name in _index_keys(table):
         if name in item and types[name] not in item[name]:
             raise _invalid(
@@ -351,6 +420,7 @@ def _check(operation: str, backend: Any, body: dict[str, Any]) -> None:
             if not _fits(found, key):
                 raise _invalid(_SCHEMA)
             for part in found.schema:
+                _check_not_empty(part["AttributeName"], key[part["AttributeName"]])
                 _check_key_size(part["KeyType"], key[part["AttributeName"]])
 
     if operation == "CreateTable":
@@ -553,6 +623,8 @@ def install() -> None:
     def call_action(self: Any) -> Any:
         body, operation = getattr(self, "params", None), self._get_action()
         if isinstance(body, dict):
+            if operation in _SINGLE:
+                _check_members(operation, body)
             clean(body)
             modernize(body)
             inner = [op for item in body.get("TransactItems") or () for op in item.values()]
