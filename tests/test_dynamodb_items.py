@@ -351,6 +351,7 @@ VALUES: list[tuple[Any, str]] = [
     ([{"SS": []}], "An string set  may not be empty"), ({"SS": ["a", "a"]}, INVALID + "Input collection"),
     ({"SS": ["", ""]}, " contains duplicates"), ({"NS": ["1", "1.0"]}, "Input collection contains duplicates"),
     ({"BS": [b"", b""]}, "of type BS contains duplicates"), (deep(32), NESTED),
+    ({"": "x"}, "Empty attribute name"), ([{"": "x"}], "Empty attribute name"),
     ({"SS": ["a", None]}, INVALID + "An string set may not have a null string as a member"),
     ({"NULL": False}, INVALID + "Null attribute value types must have the value of true"),
 ]
@@ -517,6 +518,14 @@ REFUSED = [
     *(Case(source, call, asks, ANN, refused=text) for source, asks, text in ASKED for call in WRITES),
     *(Case(source, "update_item", asks, {"s": "x"}, refused=text) for source, asks, text in UPDATED),
     *(Case(source, "get_item", asks, refused=text) for source, asks, text in READ),
+    Case("parity:tier3/validation-ordering/deepRequests", "put_item", {"Item": {"pk": "k", "": "x", "v": deep(40)}},
+         refused="Empty attribute name"),
+    *(
+        Case("the service's model, botocore", call, {"ReturnValuesOnConditionCheckFailure": "ALL_NEW"}, ANN, refused=(
+            "Value 'ALL_NEW' at 'returnValuesOnConditionCheckFailure' failed to satisfy constraint: Member must "
+            "satisfy enum value set: [ALL_OLD, NONE]"))
+        for call in WRITES
+    ),
     *(
         Case(source, call, {"Item" if call == "put_item" else "Key": key}, refused=text, table=table)
         for source, table, key, text in KEYED

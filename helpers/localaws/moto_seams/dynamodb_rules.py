@@ -42,7 +42,10 @@ _OLD = {
 _SINGLE = frozenset(("GetItem", "PutItem", "UpdateItem", "DeleteItem"))
 _TABLE_NAME = re.compile(r"[a-zA-Z0-9_.-]{1,255}")
 _RETURNED = frozenset(("ALL_OLD", "UPDATED_OLD", "ALL_NEW", "UPDATED_NEW", "NONE"))
-_WORDS = {"ReturnConsumedCapacity": ("INDEXES", "TOTAL", "NONE"), "ReturnItemCollectionMetrics": ("SIZE", "NONE")}
+_WORDS = {
+    "ReturnConsumedCapacity": ("INDEXES", "TOTAL", "NONE"), "ReturnItemCollectionMetrics": ("SIZE", "NONE"),
+    "ReturnValuesOnConditionCheckFailure": ("ALL_OLD", "NONE"),
+}  # fmt: skip
 _INVALID = "One or more parameter values were invalid: "
 _SCHEMA = "The provided key element does not match the schema"
 # What an update meets only when it looks at the item; within a transaction it is a reason to cancel.
@@ -304,7 +307,12 @@ def _check_members(operation: str, body: dict[str, Any]) -> None:
 
 
 def _check_values(values: dict[str, Any]) -> None:
-    """An item's attributes, or the values of an expression: each has a type, and few levels."""
+    """An item's attributes, or the values of an expression: each has a name, a type, and few levels.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html
+    """
+    if "" in values:
+        raise _invalid("Empty attribute name")
     waiting = [(value, 1) for value in values.values()]
     while waiting:
         value, level = waiting.pop()
@@ -316,6 +324,8 @@ def _check_values(values: dict[str, Any]) -> None:
         ((kind, content),) = value.items()
         if kind == "NULL" and content is not True:
             raise _invalid(f"{_INVALID}Null attribute value types must have the value of true")
+        if kind == "M" and "" in content:
+            raise _invalid("Empty attribute name")
         if kind in ("L", "M"):
             waiting += [(inner, level + 1) for inner in (content.values() if kind == "M" else content)]
 
