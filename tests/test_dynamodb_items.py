@@ -451,6 +451,16 @@ UPDATED: list[tuple[str, dict[str, Any], str]] = [
     (UPDATE + "expressionHygiene", {"update": "SET #s = :v", "#s": "s",
                                     "ExpressionAttributeValues": {"v": {"N": "1"}}},
      'ExpressionAttributeValues contains invalid key: Syntax error; key: "v"'),
+    ("baopham/laravel-dynamodb#284: ", {"update": "SET s = s + :v", ":v": 1},
+     "An operand in the update expression has an incorrect data type"),
+    ("baopham/laravel-dynamodb#284: ", {"update": "SET s = list_append(s, :v)", ":v": ["x"]},
+     "An operand in the update expression has an incorrect data type"),
+    ("dynamoose/dynamoose#388: ", {"update": "ADD n :v", ":v": "5"},
+     "Invalid UpdateExpression: Incorrect operand type for operator or function; operator: ADD, operand type: STRING"),
+    ("serverless/serverless#7184: ", {"update": "ADD n :v", ":v": ["test"]},
+     "Invalid UpdateExpression: Incorrect operand type for operator or function; operator: ADD, operand type: LIST"),
+    ("aws/aws-sdk-js-v3#7171: ", {"update": "SET l = list_append(l, :v)", ":v": {"a": 1}}, "Invalid UpdateExpression: "
+     "Incorrect operand type for operator or function; operator or function: list_append, operand type: M"),
     (UPDATE + "paths", {"update": "SET a.b.c = :v", ":v": 1}, ""),
     (UPDATE + "paths", {"update": "SET v = :a, v = :b", ":a": 1, ":b": 2}, ""),
     ("tier3/limits/reservedWords", {"update": "SET status = :v", ":v": 1}, "reserved keyword"),
@@ -783,3 +793,15 @@ def test_queries_and_scans_with_the_old_parameters(client: Any, asks: dict[str, 
     else:
         answer = client.scan(**ask) if scan else client.query(**ask)
         assert "".join(one["sk"]["S"][0] for one in answer["Items"] if one["pk"] == {"S": "old"}) == found
+
+
+def test_a_transaction_is_cancelled_for_what_an_update_meets_in_the_item(client: Any) -> None:
+    """https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html: ValidationError"""
+    client.put_item(TableName="hash", Item=item({"pk": "text", "s": "x"}))
+    change = {"UpdateExpression": "SET s = s + :v", "ExpressionAttributeValues": {":v": {"N": "1"}}}
+    with pytest.raises(client.exceptions.TransactionCanceledException) as cancelled:
+        update = {"TableName": "hash", "Key": {"pk": {"S": "text"}}, **change}
+        client.transact_write_items(TransactItems=[{"Update": update}])
+    (reason,) = cancelled.value.response["CancellationReasons"]
+    text = "An operand in the update expression has an incorrect data type"
+    assert (reason["Code"], text in reason["Message"]) == ("ValidationError", True)

@@ -609,6 +609,8 @@ def install() -> None:
     import moto.dynamodb.responses as responses
     from moto.core.responses import ActionResult
     from moto.dynamodb.exceptions import (
+        IncorrectDataType,
+        IncorrectOperandType,
         ItemSizeToUpdateTooLarge,
         MockValidationException,
         TransactionCanceledException,
@@ -716,10 +718,12 @@ def install() -> None:
         except Exception as error:
             for restore in undo:
                 restore()
+            if isinstance(error, IncorrectOperandType):  # of what lies at a path: those of values are known by now
+                error = IncorrectDataType()
             message = str(getattr(error, "message", error))
             if inside and isinstance(error, MockValidationException) and _UPDATE_FAILURES.match(message):
                 raise ValidationError(message) from None
-            raise
+            raise error from None
 
     def checked_query(self: Any, table_name: str, *args: Any, **rest: Any) -> Any:
         types = _types(self.get_table(table_name))
