@@ -179,7 +179,12 @@ def _stumbled(call: Call, parameters: dict[str, Any], error: Exception) -> AwsEr
     kinds = LookupError | ValueError | TypeError | AttributeError | ExpatError | RuntimeError
     if not isinstance(error, kinds) and not type(error).__module__.startswith("yaml."):  # an API that is imported
         return AwsError("InternalFailure", what, 500)
-    if call.protocol == "json":
+    if call.service == "dynamodb":
+        try:
+            constraints.check(call.service, call.operation, parameters)
+        except AwsError as refusal:
+            return refusal
+    elif call.protocol == "json":
         operation = botocore.model.ServiceModel(model(call.service)).operation_model(call.operation)
         with contextlib.suppress(RuntimeError):  # which botocore raises for a time that is none
             what = (

@@ -34,7 +34,7 @@ def _writes(operation: str, body: dict[str, Any]) -> Iterator[Work]:
         for what in (what for item in body["TransactItems"] for what in item.values()):
             yield what["TableName"], what.get("Item") or what["Key"]
     elif operation in ("put_item", "update_item", "delete_item"):
-        yield body["TableName"], body.get("Item") or body["Key"]
+        yield body["TableName"], body["Item" if operation == "put_item" else "Key"]
 
 
 def _reads(operation: str, body: dict[str, Any]) -> Iterator[tuple[Work, float]]:

@@ -37,6 +37,8 @@ _COMPARED: dict[str, Callable[[Any, Any], bool]] = {
 _ORDERED = frozenset("SNB")
 _WORDS = frozenset(("AND", "OR", "NOT", "BETWEEN", "IN"))
 _TYPES = frozenset(("S", "N", "B", "SS", "NS", "BS", "M", "L", "NULL", "BOOL"))
+_SETS = frozenset(("SS", "NS", "BS"))
+_TAKEN = dict.fromkeys("+-", frozenset("N")) | {"list_append": frozenset("L"), "ADD": _SETS | {"N"}, "DELETE": _SETS}
 _SECTIONS = frozenset(("SET", "REMOVE", "ADD", "DELETE"))
 
 
@@ -46,7 +48,8 @@ class _Problem(Exception):
 
 class _Parser:
     def __init__(self, text: str) -> None:
-        self.tokens: list[str] = _TOKEN.findall(text)
+        self.found = list(_TOKEN.finditer(text))
+        self.tokens = [found[1] for found in self.found]
         self.at = 0
         if not self.tokens:
             raise _Problem("The expression can not be empty;")
@@ -63,7 +66,8 @@ class _Parser:
         return token
 
     def wrong(self) -> _Problem:
-        near = " ".join(self.tokens[max(0, self.at - 1) : self.at + 2])
+        around = self.found[max(0, self.at - 1) : self.at + 2]
+        near = around[0].string[around[0].start(1) : around[-1].end()]
         return _Problem(f'Syntax error; token: "{self.peek()}", near: "{near}"')
 
     def word(self, *words: str) -> bool:
@@ -231,8 +235,8 @@ def _paths(kind: str, text: str, names: frozenset[tuple[str, str]]) -> list[Path
     """The paths of a projection, or of what an update changes; none of an update whose syntax moto will refuse."""
     try:
         paths = [_named(path, dict(names)) for path in _parsed(kind, text)]
-    except _Problem:
-        if kind == "UpdateExpression":
+    except _Problem as problem:
+        if kind == "UpdateExpression" and "reserved" not in str(problem):
             return []
         raise
     _check_paths(paths)
@@ -248,16 +252,58 @@ def check(part: dict[str, Any]) -> None:
     That its placeholders are all there and all used has been checked.
     """
     names = part.get("ExpressionAttributeNames")
-    if part.get("UpdateExpression"):
-        with _refused("UpdateExpression"):
-            updated(part)
-    if part.get("ProjectionExpression"):
-        with _refused("ProjectionExpression"):
-            Projection(part["ProjectionExpression"], names).parse()
+    for kind in ("UpdateExpression", "ProjectionExpression"):
+        if (text := part.get(kind)) is not None:
+            with _refused(kind):
+                if not text.strip():
+                    raise _Problem("The expression can not be empty;")
+                if kind == "UpdateExpression":
+                    _check_operands(_operands(text.strip()), part.get("ExpressionAttributeValues") or {})
+                _paths(kind, text, frozenset((names or {}).items()))
     for kind in ("ConditionExpression", "FilterExpression", "KeyConditionExpression"):
         if part.get(kind) is not None:
             with _refused(kind):
                 _check_node(_parsed(kind, part[kind]), names, part.get("ExpressionAttributeValues") or {})
+
+
+@lru_cache(512)
+def _operands(text: str) -> list[tuple[str, frozenset[str], str]]:
+    """(operator or function, types that it takes, :value) of an update, whose syntax is moto's to judge."""
+    from moto.dynamodb.exceptions import MockValidationException
+    from moto.dynamodb.parsing import expressions
+
+    try:
+        waiting = [vars(expressions)["UpdateExpressionParser"].make(text)]
+    except MockValidationException as error:
+        raise AwsError("ValidationException", error.message) from None
+    found, actions = [], {"UpdateExpressionAddAction": "ADD", "UpdateExpressionDeleteAction": "DELETE"}
+    while waiting:
+        node = waiting.pop()
+        kind, parts = type(node).__name__, node.children or []
+        what, given = actions.get(kind, ""), parts[1:]
+        if kind == "UpdateExpressionValue" and len(parts) == 3:
+            what, given = parts[1].get_operator(), parts[::2]
+        elif kind == "UpdateExpressionFunction":
+            what = parts[0]
+        for part in given if what in _TAKEN else ():
+            while type(part).__name__ == "UpdateExpressionValue" and len(part.children) == 1:
+                part = part.children[0]
+            if type(part).__name__ == "ExpressionAttributeValue":
+                found.append((what, _TAKEN[what], part.get_value_name()))
+        waiting += [part for part in parts if hasattr(part, "children")]
+    return found
+
+
+def _check_operands(operands: list[tuple[str, frozenset[str], str]], values: dict[str, Any]) -> None:
+    """AWS's words: baopham/laravel-dynamodb#284, dynamoose/dynamoose#388, aws/aws-sdk-js-v3#7171."""
+    for what, taken, name in operands:
+        if (kind := next(iter(values[name]), "")) not in taken:
+            text = f"operator or function: {what}, operand type: {kind}"
+            if what in ("ADD", "DELETE"):
+                from moto.dynamodb.models.dynamo_type import DDBTypeConversion
+
+                text = f"operator: {what}, operand type: {DDBTypeConversion.get_human_type(kind)}"
+            raise _Problem(f"Incorrect operand type for operator or function; {text}")
 
 
 class _refused:

@@ -154,14 +154,17 @@ def _bytes(text: str | bytes) -> int:
 
 
 def _size(self: Any) -> int:
-    """A value's size in bytes. A number's is approximate on AWS's page, too, which leaves out its sign.
+    """A value's size in bytes.
 
-    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html; a number's, which is
+    approximate there, as paritysuite/dynamodb-conformance tests/tier3/limits/numberByteSize.test.ts measured it on AWS.
     """
     kind, value, members = self.type, self.value, 0
     if kind == "N":
-        digits = re.sub(r"[eE].*|[^\d]", "", str(value)).strip("0")
-        return 1 + (len(digits) + 1) // 2
+        whole, _, part = str(value).lstrip("-").partition(".")
+        digits = len(whole if part else whole.rstrip("0")) if whole != "0" else 0
+        decimals = len(part if digits else part.lstrip("0"))
+        return 1 + (digits + 1) // 2 + (decimals + 1) // 2 + int(value[0] == "-")
     if kind == "L":
         members = sum(1 + member.size() for member in value)
         return 3 + members
