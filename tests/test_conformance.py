@@ -13,6 +13,7 @@ import os
 import re
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -30,6 +31,9 @@ from conformance import dynamo, invoked, policies, refusals, web
 from conformance.cases import Invoke, Policy, Refusal, Web
 from conformance.lab import ACCOUNT, HANDLERS, World, until, world, zipped
 from conformance.match import Between, Has, Text
+
+from helpers.localaws.code_links import CodeLinks
+from helpers.localaws.types import AwsError, Request
 
 
 @pytest.fixture(scope="module")
@@ -593,6 +597,23 @@ def test_a_functions_zip_is_downloaded(lab: World) -> None:
     assert (status(soon), status(now[:-1]), status(now, Host="example.com")) == (403, 403, 421)
     client.update_function_code(FunctionName=name, ZipFile=zipped("counter.handler"))
     assert (status(now), status(first), status(location())) == (404, 200, 200)
+
+
+def test_a_functions_zip_is_downloaded_for_ten_minutes() -> None:
+    clock = [1_000.0]
+    links = CodeLinks(now=lambda: clock[0])
+    url = urllib.parse.urlsplit(links.sign("127.0.0.1:4566", "arn:aws:lambda:eu-west-1:1:function:f:2", "a+/b="))
+    request = Request("GET", url.path, url.query, {})
+    clock[0] += 600
+    assert links.read(request) == ("arn:aws:lambda:eu-west-1:1:function:f:2", "a+/b=")
+    for wrong in (Request("HEAD", url.path, url.query, {}), Request("GET", url.path, "", {})):
+        with pytest.raises(AwsError, match="signature"):
+            links.read(wrong)
+    with pytest.raises(AwsError, match="signature"):
+        CodeLinks(now=lambda: clock[0]).read(request)
+    clock[0] += 1
+    with pytest.raises(AwsError, match="Request has expired"):
+        links.read(request)
 
 
 def test_large_files_go_up_in_parts(lab: World) -> None:

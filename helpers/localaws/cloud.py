@@ -9,10 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-import hashlib
-import hmac
 import logging
-import os
 import re
 import time
 import urllib.parse
@@ -26,8 +23,9 @@ from typing import Any, TypeVar
 
 import orjson
 
-from . import api_export, auth, constraints, embedded_metrics, firehose, permissions, protocols, website
+from . import api_export, auth, code_links, constraints, embedded_metrics, firehose, permissions, protocols, website
 from .actions import needed
+from .code_links import CodeLinks
 from .event_sources import EventSources, Needs
 from .gateway import Gateway
 from .kinesis import Kinesis
@@ -42,7 +40,6 @@ from .warehouse.sqltypes import SqlError
 
 EXECUTE_API = "/_aws/execute-api/"  # no bucket can be called so: names have no underscore
 HEALTH = "/_aws/health"
-CODE = "/_aws/code/"  # and when it expires, whose code, which code
 CLOCK = "/_aws/clock"  # the rules' clock; a signed GET says what it shows, a signed POST {"seconds": n} moves it
 _READ_ONLY = ("Get", "List", "Describe", "Head", "Simulate")
 # Calls that moto would only store, or answer in a way that AWS does not.
@@ -90,7 +87,7 @@ class Cloud:
     def __init__(self, folder: Path, port: int, access_key: str, secret_key: str) -> None:
         self.port = port
         self.hosts = {f"127.0.0.1:{port}", f"localhost:{port}"}
-        self._secret = os.urandom(32)  # signs the addresses of functions' code
+        self._code_links = CodeLinks()
         self.keys = auth.Keys(identities.find)
         self.keys.issue_root(access_key, secret_key)
         self.policies = permissions.Policies(identities.policies, self._resource_policy)
@@ -182,7 +179,7 @@ class Cloud:
             api_id, _, rest = request.path[len(EXECUTE_API) :].partition("/")
             stage, slash, path = rest.partition("/")
             return Prompt(self.gateway.handle(request, api_id, stage, slash + path))
-        if request.path.startswith(CODE):
+        if request.path.startswith(code_links.PATH):
             return self._guarded(self._code(request), "s3")
         protocol = protocols.hint(request)
         try:
@@ -269,7 +266,9 @@ class Cloud:
             await self._changed(call, response, region)
         if call.operation == "GetFunction" and response.status == 200:
             found = orjson.loads(response.body)
-            found["Code"]["Location"] = self._code_url(found["Configuration"])
+            made = found["Configuration"]
+            host = f"127.0.0.1:{self.port}"
+            found["Code"]["Location"] = self._code_links.sign(host, made["FunctionArn"], made["CodeSha256"])
             response.body = orjson.dumps(found)
         return response
 
@@ -409,29 +408,10 @@ class Cloud:
 
     # Lambda
 
-    def _code_url(self, configuration: dict[str, Any]) -> str:
-        """Where anyone has a function's zip from, for ten minutes.
-
-        https://docs.aws.amazon.com/lambda/latest/api/API_GetFunction.html
-        """
-        code = configuration["CodeSha256"].translate(str.maketrans("+/", "-_"))
-        path = f"{CODE}{int(time.time()) + 600}/{configuration['FunctionArn']}/{code}"
-        return f"http://127.0.0.1:{self.port}{urllib.parse.quote(path)}?X-Amz-Signature={self._mark(path)}"
-
-    def _mark(self, path: str) -> str:
-        return hashlib.blake2b(path.encode(), key=self._secret, digest_size=32).hexdigest()
-
     async def _code(self, request: Request) -> Response:
-        path = urllib.parse.unquote(request.path)
-        given = dict(urllib.parse.parse_qsl(request.query)).get("X-Amz-Signature", "")
-        if not hmac.compare_digest(given.encode(), self._mark(path).encode()) or request.method != "GET":
-            text = "The request signature we calculated does not match the signature you provided."
-            raise AwsError("SignatureDoesNotMatch", text, 403)
-        until, arn, code = path[len(CODE) :].split("/")
-        if time.time() > int(until):
-            raise AwsError("AccessDenied", "Request has expired", 403)
+        arn, code = self._code_links.read(request)
         function = await self._function(arn, None, arn.split(":")[3])
-        if function.code_sha256.translate(str.maketrans("+/", "-_")) != code:
+        if function.code_sha256 != code:
             raise AwsError("NoSuchKey", "The specified key does not exist.", 404)  # the code is another one now
         return Response(200, function.code, {"Content-Type": "application/zip"})
 
