@@ -23,6 +23,7 @@ T = TypeVar("T")
 
 # What AWS says when the thing is there already. BucketAlreadyExists is missing on purpose: that bucket is
 # somebody else's. ConflictException is API Gateway's word, also for two changes at the same moment.
+_PASSING = ("cannot be assumed", "You must wait 60 seconds after deleting a queue")
 _EXISTS = {
     "BucketAlreadyOwnedByYou",  # S3
     "ClusterAlreadyExists",  # Redshift
@@ -77,12 +78,14 @@ def ensure(create: Callable[..., Any], *, find: Callable[[], Any] | None = None,
     error, when there is nothing: `find=lambda: find_by(apigateway.get_rest_apis, name="test")`.
 
     A role that was made a moment ago is not known everywhere at once on AWS: while Lambda says that it
-    "cannot be assumed", the call is repeated, for up to a minute. Every other error is raised as it came.
+    "cannot be assumed", the call is repeated, for up to a minute; and so it is while SQS wants a minute to pass
+    since a queue of that name was deleted. Every other error is raised as it came.
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_CreateQueue.html (QueueDeletedRecently)
     """
     if find and (found := _look(find)) is not None:
         return found
     try:
-        return until_propagated(create, **kwargs)
+        return until_propagated(create, saying=_PASSING, timeout=75, **kwargs)
     except ClientError as error:
         if error_code(error) not in _EXISTS or "concurrent" in str(error).lower():
             raise
@@ -135,20 +138,22 @@ def find_by(list_call: Callable[..., Any], **match: Any) -> Any:
 
 
 def until_propagated(
-    call: Callable[..., T], *, saying: str = "cannot be assumed", timeout: float = 60, **kwargs: Any
+    call: Callable[..., T], *, saying: str | tuple[str, ...] = "cannot be assumed", timeout: float = 60, **kwargs: Any
 ) -> T:
-    """`call(**kwargs)`, repeated while AWS refuses it with these words, because IAM is eventually consistent.
+    """`call(**kwargs)`, repeated while AWS refuses it with (one of) these words: IAM is eventually consistent.
 
     A change of a role or policy takes some seconds to reach every service:
     https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency
     Raises the last error when it still says so after `timeout` seconds.
     """
     deadline, pause = time.monotonic() + timeout, 0.5
+    expected = (saying,) if isinstance(saying, str) else saying
     while True:
         try:
             return call(**kwargs)
         except ClientError as error:
-            if saying not in str(error) or time.monotonic() + pause > deadline:
+            told = str(error)
+            if not any(words in told for words in expected) or time.monotonic() + pause > deadline:
                 raise
         time.sleep(pause * random.uniform(0.8, 1))
         pause = min(pause * 2, 8)

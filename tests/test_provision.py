@@ -201,6 +201,14 @@ def test_a_new_role_is_waited_for(no_pauses: list[float]) -> None:
     assert len(no_pauses) == 3 and no_pauses[0] < no_pauses[1] < no_pauses[2]
 
 
+def test_a_queue_that_was_deleted_a_moment_ago_is_made_again(no_pauses: list[float]) -> None:
+    told = "AWS.SimpleQueueService.QueueDeletedRecently: You must wait 60 seconds after deleting a queue before you can"
+    told += " create another with the same name."
+    client = stubbed("sqs", *[("create_queue", told, None)] * 10, ("create_queue", {"QueueUrl": "q"}, None))
+    assert ensure(client.create_queue, QueueName="days")["QueueUrl"] == "q"
+    assert sum(no_pauses) > 40
+
+
 def test_a_role_that_never_works_ends_in_its_error(no_pauses: list[float]) -> None:
     function = {"FunctionName": "f", "Role": "arn:aws:iam::1:role/r", "Code": {"ZipFile": b"x"}}
     client = stubbed("lambda", *[("create_function", ASSUME, None)] * 40)
