@@ -462,7 +462,15 @@ def test_policies_and_users_that_are_needed_are_not_deleted(do: Do) -> None:
     policy = do("iam", "CreatePolicy", PolicyName="p", PolicyDocument=ALLOW)["Policy"]["Arn"]
     do("iam", "AttachRolePolicy", RoleName="r", PolicyArn=policy)
     do("iam", "AttachRolePolicy", RoleName="r", PolicyArn=policy)  # which is no second attachment
-    version = do("iam", "CreatePolicyVersion", PolicyArn=policy, PolicyDocument=ALLOW)["PolicyVersion"]["VersionId"]
+    made = do("iam", "CreatePolicyVersion", PolicyArn=policy, PolicyDocument=ALLOW)["PolicyVersion"]
+    version = made["VersionId"]
+    assert "Document" not in made and made["IsDefaultVersion"] is False
+    listed = do("iam", "ListPolicyVersions", PolicyArn=policy)["Versions"]
+    assert [(v["VersionId"], v["IsDefaultVersion"], "Document" in v) for v in listed] == [
+        ("v2", False, False), ("v1", True, False),
+    ]  # fmt: skip
+    document = do("iam", "GetPolicyVersion", PolicyArn=policy, VersionId="v2")["PolicyVersion"]["Document"]
+    assert json.loads(document) == json.loads(ALLOW)
     with pytest.raises(AwsError, match="DeleteConflict: Cannot delete a policy attached to entities"):
         do("iam", "DeletePolicy", PolicyArn=policy)
     do("iam", "DetachRolePolicy", RoleName="r", PolicyArn=policy)

@@ -30,9 +30,14 @@ def install() -> None:
 
     The loop asks for keys and roles from the start, and an import from two threads at once breaks moto for good: until
     this is done there are none.
+
+    Only GetPolicyVersion gives a policy's document, and the newest version comes first: localstack/localstack
+    tests/aws/services/iam/test_iam.snapshot.json, recorded on AWS, and API_PolicyVersion.html
     """
+    from moto.core.responses import ActionResult
     from moto.iam.exceptions import IAMException
     from moto.iam.models import iam_backends
+    from moto.iam.responses import IamResponse
     from moto.sts.models import sts_backends
 
     assert iam_backends[ACCOUNT_ID]["aws"].managed_policies
@@ -45,6 +50,22 @@ def install() -> None:
         said = next((match.expand(said) for match, said in found if match), None)
         written(self, *((said,) if said else words))
 
+    made: Any = IamResponse.create_policy_version
+    listed: Any = IamResponse.list_policy_versions
+
+    def without_document(version: Any) -> dict[str, Any]:
+        members = {"VersionId": version.version_id, "CreateDate": version.create_date}
+        return {**members, "IsDefaultVersion": version.is_default_version}
+
+    def create_policy_version(self: Any) -> Any:
+        return ActionResult({"PolicyVersion": without_document(made(self).result["PolicyVersion"])})
+
+    def list_policy_versions(self: Any) -> Any:
+        found = listed(self).result["Versions"]
+        return ActionResult({"Versions": [without_document(v) for v in reversed(found)], "IsTruncated": False})
+
+    setattr(IamResponse, "create_policy_version", create_policy_version)  # noqa: B010
+    setattr(IamResponse, "list_policy_versions", list_policy_versions)  # noqa: B010
     setattr(IAMException, "__init__", init)  # noqa: B010
 
 
