@@ -23,7 +23,11 @@ T = TypeVar("T")
 
 # What AWS says when the thing is there already. BucketAlreadyExists is missing on purpose: that bucket is
 # somebody else's. ConflictException is API Gateway's word, also for two changes at the same moment.
-_PASSING = ("cannot be assumed", "You must wait 60 seconds after deleting a queue")
+_PASSING = (
+    "cannot be assumed",
+    "You must wait 60 seconds after deleting a queue",
+    "A conflicting conditional operation is currently in progress against this resource",
+)
 _EXISTS = {
     "BucketAlreadyOwnedByYou",  # S3
     "ClusterAlreadyExists",  # Redshift
@@ -78,9 +82,10 @@ def ensure(create: Callable[..., Any], *, find: Callable[[], Any] | None = None,
     error, when there is nothing: `find=lambda: find_by(apigateway.get_rest_apis, name="test")`.
 
     A role that was made a moment ago is not known everywhere at once on AWS: while Lambda says that it
-    "cannot be assumed", the call is repeated, for up to a minute; and so it is while SQS wants a minute to pass
-    since a queue of that name was deleted. Every other error is raised as it came.
+    "cannot be assumed", the call is repeated, for up to a minute; and so it is while a queue or a bucket of that name
+    is still being deleted. Every other error is raised as it came.
     https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_CreateQueue.html (QueueDeletedRecently)
+    https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html#ErrorCodeList (OperationAborted)
     """
     if find and (found := _look(find)) is not None:
         return found

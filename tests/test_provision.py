@@ -201,6 +201,13 @@ def test_a_new_role_is_waited_for(no_pauses: list[float]) -> None:
     assert len(no_pauses) == 3 and no_pauses[0] < no_pauses[1] < no_pauses[2]
 
 
+def test_a_bucket_that_is_still_being_deleted_is_made_again(no_pauses: list[float]) -> None:
+    told = "OperationAborted: A conflicting conditional operation is currently in progress against this resource. "
+    client = stubbed("s3", ("create_bucket", told + "Please try again.", None), ("create_bucket", {}, None))
+    ensure(client.create_bucket, Bucket="raw")
+    assert len(no_pauses) == 1
+
+
 def test_a_queue_that_was_deleted_a_moment_ago_is_made_again(no_pauses: list[float]) -> None:
     told = "AWS.SimpleQueueService.QueueDeletedRecently: You must wait 60 seconds after deleting a queue before you can"
     told += " create another with the same name."
