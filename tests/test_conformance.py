@@ -631,23 +631,25 @@ def test_large_files_go_up_in_parts(lab: World) -> None:
     assert (part["ContentRange"], part["Body"].read()) == (f"bytes 10-19/{len(data)}", data[10:20])
 
 
-def test_a_request_signed_by_hand_calls_an_api_with_iam(lab: World) -> None:
-    """https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-control-access-using-iam-policies-to-invoke-api.html"""
+def mock_api(lab: World, name: str, authorization: str = "NONE", template: str = "") -> str:
+    """The address of an API's stage whose GET / answers 200 by itself, with this response template."""
     gateway = lab.client("apigateway")
-    api = gateway.create_rest_api(name="signed")["id"]
-    where = {
-        "restApiId": api,
-        "resourceId": gateway.get_resources(restApiId=api)["items"][0]["id"],
-        "httpMethod": "GET",
-    }
-    gateway.put_method(**where, authorizationType="AWS_IAM")
+    api: str = gateway.create_rest_api(name=name)["id"]
+    root = gateway.get_resources(restApiId=api)["items"][0]["id"]
+    where = {"restApiId": api, "resourceId": root, "httpMethod": "GET"}
+    gateway.put_method(**where, authorizationType=authorization)
     gateway.put_integration(**where, type="MOCK", requestTemplates={"application/json": '{"statusCode": 200}'})
     gateway.put_method_response(**where, statusCode="200")
-    told = ", ".join(f'"{name}": "$context.identity.{name}"' for name in ("userArn", "caller", "user", "accessKey"))
-    template = {"application/json": f"{{{told}}}"}
-    gateway.put_integration_response(**where, statusCode="200", responseTemplates=template)
+    templates = {"application/json": template} if template else {}
+    gateway.put_integration_response(**where, statusCode="200", responseTemplates=templates)
     gateway.create_deployment(restApiId=api, stageName="v1")
-    url = f"{lab.info.endpoint}/_aws/execute-api/{api}/v1/"
+    return f"{lab.info.endpoint}/_aws/execute-api/{api}/v1/"
+
+
+def test_a_request_signed_by_hand_calls_an_api_with_iam(lab: World) -> None:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-control-access-using-iam-policies-to-invoke-api.html"""
+    told = ", ".join(f'"{name}": "$context.identity.{name}"' for name in ("userArn", "caller", "user", "accessKey"))
+    url = mock_api(lab, "signed", "AWS_IAM", f"{{{told}}}")
     assert asked(urllib.request.Request(url))[::2] == (403, b'{"message":"Missing Authentication Token"}')
     request = AWSRequest("GET", url)
     SigV4Auth(lab.session.get_credentials(), "execute-api", "us-east-1").add_auth(request)
@@ -659,20 +661,9 @@ def test_a_request_signed_by_hand_calls_an_api_with_iam(lab: World) -> None:
 
 def test_a_stage_is_measured(lab: World) -> None:
     """https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-metrics-and-dimensions.html"""
-    gateway = lab.client("apigateway")
-    api = gateway.create_rest_api(name="measured")["id"]
-    where = {
-        "restApiId": api,
-        "resourceId": gateway.get_resources(restApiId=api)["items"][0]["id"],
-        "httpMethod": "GET",
-    }
-    gateway.put_method(**where, authorizationType="NONE")
-    gateway.put_integration(**where, type="MOCK", requestTemplates={"application/json": '{"statusCode": 200}'})
-    gateway.put_method_response(**where, statusCode="200")
-    gateway.put_integration_response(**where, statusCode="200")
-    gateway.create_deployment(restApiId=api, stageName="v1")
+    url = mock_api(lab, "measured")
     for path in ("", "nowhere", "nowhere"):
-        asked(urllib.request.Request(f"{lab.info.endpoint}/_aws/execute-api/{api}/v1/{path}"))
+        asked(urllib.request.Request(url + path))
     for of in ({"ApiName": "measured"}, {"ApiName": "measured", "Stage": "v1"}):
 
         def counted(of: dict[str, str] = of) -> Any:
