@@ -33,9 +33,9 @@ from helpers.localaws.moto_seams import (
     alarms,
     apis,
     app,
-    dynamodb,
+    dynamodb_plain,
     dynamodb_store,
-    dynamodb_transactions,
+    dynamodb_values,
     identities,
     lambdas,
     queues,
@@ -1889,7 +1889,7 @@ def test_transactions_in_one_go_do_what_the_longer_way_does(do: Do, monkeypatch:
             ],
             BillingMode="PAY_PER_REQUEST",
         )
-    really, taken = dynamodb_transactions.done, [0, 0]
+    really, taken = dynamodb_plain.done, [0, 0]
 
     def result(name: str, actions: list[dict[str, Any]]) -> Any:
         items = [{kind: {"TableName": name} | what} for action in actions for kind, what in action.items()]
@@ -1914,9 +1914,9 @@ def test_transactions_in_one_go_do_what_the_longer_way_does(do: Do, monkeypatch:
     @seeded(300, 20_000)
     @given(st.lists(_ACTIONS, min_size=1, max_size=3))
     def check(actions: list[dict[str, Any]]) -> None:
-        monkeypatch.setattr(dynamodb_transactions, "done", short)
+        monkeypatch.setattr(dynamodb_plain, "done", short)
         quickly = result("short", json.loads(json.dumps(actions)))
-        monkeypatch.setattr(dynamodb_transactions, "done", lambda *_: False)
+        monkeypatch.setattr(dynamodb_plain, "done", lambda *_: False)
         assert quickly == result("long", json.loads(json.dumps(actions)))
 
     check()
@@ -1929,7 +1929,7 @@ def test_transactions_in_one_go_do_what_the_longer_way_does(do: Do, monkeypatch:
 def test_any_number_is_taken_by_boto3_or_refused(text: str) -> None:
     """What passes is a number to boto3's own deserializer, in full."""
     try:
-        dynamodb.check(protocols.Call("dynamodb", "PutItem", "json", {}), {"Item": {"a": {"N": text}}})
+        dynamodb_values.check(protocols.Call("dynamodb", "PutItem", "json", {}), {"Item": {"a": {"N": text}}})
     except AwsError as error:
         assert error.code == "ValidationException"
         return

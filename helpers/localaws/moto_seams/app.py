@@ -27,10 +27,15 @@ from . import (
     api_patches,
     api_rules,
     apis,
-    dynamodb,
     dynamodb_capacity,
+    dynamodb_queries,
     dynamodb_rules,
     dynamodb_store,
+    dynamodb_tables,
+    dynamodb_transactions,
+    dynamodb_undo,
+    dynamodb_updates,
+    dynamodb_values,
     identities,
     lambdas,
     logs,
@@ -55,7 +60,7 @@ _CHECKS = {
     "apigateway": api_rules.check,
     "iam": identities.check,
     "sts": identities.check,
-    "dynamodb": dynamodb.check,
+    "dynamodb": dynamodb_values.check,
 }
 
 
@@ -74,8 +79,12 @@ def load() -> Moto:
     apis.install()
     api_patches.install()
     dynamodb_store.install()
-    dynamodb.install()
+    dynamodb_tables.install()
+    dynamodb_undo.install()
     dynamodb_rules.install()
+    dynamodb_queries.install()
+    dynamodb_updates.install()
+    dynamodb_transactions.install()
     dynamodb_capacity.install()
     lambdas.install()
     logs.install()

@@ -452,7 +452,7 @@ def install() -> None:
 
     for owner, functions in (
         (value_class, {"__deepcopy__": copied_value, "size": _size}),
-        (attributes, {"__setitem__": dict.__setitem__}),  # moto measures at each step of an update; see dynamodb_rules
+        (attributes, {"__setitem__": dict.__setitem__}),  # moto measures each step of an update: dynamodb_updates
         (item_class, {"__init__": item, "__deepcopy__": copied_item, "project": projected}),
         (
             table_class,

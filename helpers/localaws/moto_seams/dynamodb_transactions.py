@@ -1,117 +1,150 @@
-"""moto's DynamoDB: a transaction of plain actions, in one go.
+"""moto's DynamoDB: transactions, their tokens and the reasons to cancel them.
 
-moto looks at each action five times, and finds, copies and parses for each anew. Here a transaction that puts items of
-texts and numbers (if they are not there yet) and that sets attributes or adds to them is looked at as a whole; when
-nothing stands in its way it is done. All others, and above all those that are refused, are for moto and for
-dynamodb_rules, which know the words.
-https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
+Below https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/ : API_TransactWriteItems.html,
+API_TransactGetItems.html.
 """
 
 from __future__ import annotations
 
-import re
-from functools import lru_cache
+import time
 from typing import Any
 
-from .dynamodb_store import SHORT_KEY, Key, _found, _steps, _updated, changed
+import orjson
 
-MOST_ACTIONS = 100
-_IF_ABSENT = re.compile(r"attribute_not_exists\s*\(\s*([A-Za-z_]\w*)\s*\)")
-_PUT = {"TableName", "Item", "ConditionExpression", "ReturnValuesOnConditionCheckFailure"}
-_UPDATE = {"TableName", "Key", "UpdateExpression", "ExpressionAttributeNames", "ExpressionAttributeValues"}
+from ..types import AwsError
+from . import dynamodb_plain, dynamodb_store
+from .dynamodb_items import SCHEMA, check_filled, check_item, check_key, fits
+from .dynamodb_values import check_values, invalid
+
+_TWICE = "Transaction request cannot include multiple operations on one item"
+_TOKEN_SECONDS = 600
+_MOST_TRANSACTION = 4 * 1024 * 1024  # bytes of all items
 
 
-def done(backend: Any, actions: list[dict[str, dict[str, Any]]]) -> bool:
-    """Whether the transaction has been done; if not, nothing has changed. Its numbers and placeholders are checked."""
-    made: dict[tuple[str, str, str | None], tuple[Any, Any]] = {}
-    if not 0 < len(actions) <= MOST_ACTIONS:
-        return False
-    try:
-        for action in actions:
-            ((kind, what),) = action.items()
-            table = backend.tables[what["TableName"]]
-            if table.stream_shard is not None:
-                return False
-            item = _put(table, what) if kind == "Put" else _update(table, what) if kind == "Update" else None
-            if item is None:
-                return False
-            made[table.name, item.hash_key.value, item.range_key and item.range_key.value] = table, item
-    except Exception:  # something is amiss; moto meets it again and says what
-        return False
-    if len(made) < len(actions):  # two actions on one item
-        return False
-    for table, item in made.values():
-        if table.has_range_key:
-            table.items[item.hash_key][item.range_key] = item
+def check_reads(reads: list[dict[str, Any]], table: Any) -> None:
+    """The Gets of a transaction; keys that do not fit are reasons to cancel it."""
+    from moto.dynamodb.exceptions import TransactionCanceledException
+
+    reasons: list[tuple[Any, Any, Any]] = []
+    items = set()
+    for read in reads:
+        if (found := table(read["TableName"])) is None:
+            return
+        known = fits(found, read["Key"])
+        if known:
+            check_key(found, read["Key"])
+        reasons.append((None, None, None) if known else ("ValidationError", SCHEMA, None))
+        items.add((found.name, repr(sorted(read["Key"].items()))))
+    if any(code for code, _, _ in reasons):
+        raise TransactionCanceledException(reasons)
+    if len(items) < len(reads):
+        raise invalid(_TWICE)
+
+
+def _check_actions(backend: Any, actions: list[dict[str, Any]], size: int) -> None:
+    """What of a transaction's writes is refused before any is looked at: values, tables, empty keys; `size` as JSON.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
+    """
+    for action in actions:
+        if "" in (attributes := action.get("Item") or action["Key"]):
+            raise invalid("Empty attribute name")
+        check_values(attributes)
+    items = set()
+    for action in actions:
+        table, attributes = backend.get_table(action["TableName"]), action.get("Item") or action["Key"]
+        key = [attributes.get(name) for name in table.table_key_attrs]
+        for name, value in zip(table.table_key_attrs, key, strict=True):
+            check_filled(name, value)
+        items.add((table.name, repr(key) if None not in key else object()))
+    if len(items) < len(actions):  # moto does not know that a table's name and its ARN are the same
+        raise invalid(_TWICE)
+    if size > _MOST_TRANSACTION:  # as JSON they have more
+        sizes = (dynamodb_store.checked_size(action["Item"]) for action in actions if "Item" in action)
+        if sum(sizes) > _MOST_TRANSACTION:
+            raise invalid("The aggregate size of the items in the transaction exceeds 4 MB")
+
+
+def install() -> None:
+    """Checks a transaction before moto begins it, and does it once for a token."""
+    import moto.dynamodb.models as models
+    import moto.dynamodb.responses as responses
+    from moto.core.responses import ActionResult
+    from moto.dynamodb.exceptions import TransactionCanceledException
+
+    handler: Any = responses.DynamoHandler
+    backend: Any = models.DynamoDBBackend
+    transact, write, get_all = backend.transact_write_items, handler.transact_write_items, handler.transact_get_items
+    setattr(responses, "TRANSACTION_MAX_ITEMS", dynamodb_plain.MOST_ACTIONS)  # noqa: B010
+
+    def transact_write_items(self: Any, transact_items: list[dict[str, Any]]) -> None:
+        reasons: list[tuple[Any, Any, Any]] = []
+        for operation in (op for item in transact_items for op in item.values()):
+            table, problem = self.get_table(operation["TableName"]), None
+            try:
+                if "Item" in operation:
+                    check_item(table, operation["Item"])
+                elif not fits(table, operation["Key"]):
+                    problem = SCHEMA
+            except AwsError as error:
+                problem = error.message
+            reasons.append(("ValidationError", problem, None) if problem else (None, None, None))
+        if any(code for code, _, _ in reasons):
+            raise TransactionCanceledException(reasons)
+        self.in_transaction = True
+        try:
+            transact(self, transact_items)
+        finally:
+            self.in_transaction = False
+
+    def once(self: Any) -> Any:
+        """A transaction whose token was used for the same in the last ten minutes has been done already."""
+        token, now = self.body.get("ClientRequestToken"), time.monotonic()
+        kept = self.dynamodb_backend.__dict__.setdefault("tokens", {})
+        for old in list(kept):
+            if kept[old][1] > now - _TOKEN_SECONDS:
+                break
+            del kept[old]
+        sent = orjson.dumps(self.body["TransactItems"], default=repr)
+        content = hash(sent)
+        if token in kept:
+            if kept[token][0] != content:
+                raise AwsError(
+                    "IdempotentParameterMismatchException",
+                    "DynamoDB rejected the request because you retried a request with a different payload but with an "
+                    "idempotent token that was already used.",
+                )
+            self.replayed = True  # which costs what reading the items does
+            return ActionResult({})
+        metrics = self.body.get("ReturnItemCollectionMetrics", "NONE") != "NONE"
+        plain = not metrics and len(sent) <= _MOST_TRANSACTION
+        if plain and dynamodb_plain.done(self.dynamodb_backend, self.body["TransactItems"]):
+            answer = ActionResult({})
         else:
-            table.items[item.hash_key] = item
-        changed(table, (item.hash_key, item.range_key))
-    return True
+            actions = [action for item in self.body["TransactItems"] for action in item.values()]
+            _check_actions(self.dynamodb_backend, actions, len(sent))
+            answer = write(self)
+        if token:
+            kept[token] = content, now
+        return answer
 
+    def transact_get_items(self: Any) -> Any:
+        """moto would give whole items."""
+        answer = get_all(self)
+        for got, (request,) in zip(
+            answer.result["Responses"], map(dict.values, self.body["TransactItems"]), strict=True
+        ):
+            if "Item" in got and "ProjectionExpression" in request:
+                names = request.get("ExpressionAttributeNames")
+                paths = responses.ProjectionExpressionParser(request["ProjectionExpression"], names).parse()
+                item = self.dynamodb_backend.get_item(request["TableName"], request["Key"], paths)
+                got["Item"] = responses.DynamoResult(item.attrs).result
+        return answer
 
-def _put(table: Any, what: dict[str, Any]) -> Any:
-    """The item that such a Put makes; None for any other, and for one whose condition does not hold."""
-    attrs, absent = what["Item"], None
-    if not what.keys() <= _PUT or not _plain(attrs) or "" in attrs or (key := _key(table, attrs)) is None:
-        return None
-    if "ConditionExpression" in what and not (absent := _absent(what["ConditionExpression"])):
-        return None
-    if absent and (there := _found(table, key)) is not None and absent in there.attrs:
-        return None
-    return _item(key, attrs)
-
-
-def _update(table: Any, what: dict[str, Any]) -> Any:
-    """The item after such an Update; None for any other."""
-    given, values = what["Key"], what["ExpressionAttributeValues"]
-    steps = _steps(what["UpdateExpression"])
-    if not steps or not what.keys() <= _UPDATE or not _plain(values) or len(given) != len(table.table_key_attrs):
-        return None
-    if not all(next(iter(value.values())) for value in values.values()) or (key := _key(table, given)) is None:
-        return None
-    attrs = _updated(table, _found(table, key), steps, what.get("ExpressionAttributeNames"), values)
-    return None if attrs is None else _item(key, {**given, **attrs})
-
-
-@lru_cache(256)
-def _absent(condition: str) -> str | None:
-    """The attribute of a condition that asks for nothing but that it is not there."""
-    from moto.dynamodb.parsing.reserved_keywords import ReservedKeywords
-
-    found = _IF_ABSENT.fullmatch(condition.strip())
-    return found[1] if found and found[1].upper() not in ReservedKeywords.get_reserved_keywords() else None
-
-
-def _plain(attrs: dict[str, dict[str, Any]]) -> bool:
-    """Whether all values are texts and numbers."""
-    for value in attrs.values():
-        ((kind, content),) = value.items()
-        if (kind != "S" and kind != "N") or type(content) is not str:
-            return False
-    return True
-
-
-def _key(table: Any, attrs: dict[str, Any]) -> Key | None:
-    """The table's key among the attributes, as moto keeps it; None when it, or an index's, is not as it must be."""
-    for defined in table.attr:
-        name, kind = defined["AttributeName"], defined["AttributeType"]
-        value = attrs.get(name)
-        if value is None:
-            if name == table.hash_key_attr or name == table.range_key_attr:
-                return None
-        elif not 0 < len(value.get(kind, "")) <= SHORT_KEY:
-            return None
-    value, ranged = _value(attrs[table.hash_key_attr]), table.range_key_attr
-    return value, _value(attrs[ranged]) if ranged else None
-
-
-def _value(value: dict[str, str]) -> Any:
-    from moto.dynamodb.models.dynamo_type import DynamoType
-
-    return DynamoType(value)
-
-
-def _item(key: Key, attrs: dict[str, Any]) -> Any:
-    from moto.dynamodb.models.dynamo_type import Item
-
-    return Item(*key, attrs)
+    replaced: list[tuple[Any, dict[str, Any]]] = [
+        (handler, {"transact_write_items": once, "transact_get_items": transact_get_items}),
+        (backend, {"transact_write_items": transact_write_items}),
+    ]
+    for owner, functions in replaced:
+        for name, function in functions.items():
+            setattr(owner, name, function)

@@ -1,62 +1,13 @@
-"""moto's DynamoDB: numbers as AWS takes them, and transactions that do not copy their tables."""
+"""moto's DynamoDB: what an update or a transaction has begun is undone, without copies of whole tables."""
 
 from __future__ import annotations
 
 import copy
-import re
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
-from ..protocols import Call
-from ..types import AwsError
 from . import dynamodb_store
-
-_NUMBER = re.compile(r"[+-]?(\d*)\.?(\d*)([eE][+-]?\d{1,30})?", re.ASCII)
-_LONG = 2**63  # an exponent that Java's long does not hold is no number
-
-
-def check(call: Call, parameters: dict[str, Any]) -> None:
-    """Refuses numbers that AWS refuses, anywhere in a call; raises AwsError ValidationException.
-
-    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html; exponents,
-    of zero as well, as paritysuite/dynamodb-conformance tests/tier3/limits/numberExponent.test.ts has them from AWS.
-    """
-    waiting: list[Any] = [parameters]
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, list):
-            waiting += value
-        elif isinstance(value, dict):
-            number = value.get("N") if len(value) == 1 else None
-            if isinstance(number, str):
-                _check_number(number)
-            elif len(value) == 1 and isinstance(value.get("NS"), list):
-                for number in value["NS"]:
-                    _check_number(str(number))
-            else:
-                waiting += value.values()
-
-
-def _check_number(text: str) -> None:
-    if len(text) <= 38 and text.isascii() and text.isdigit():
-        return
-    found = _NUMBER.fullmatch(text)
-    exponent = int((found[3] or "e0")[1:]) if found else 0
-    if not found or not (found[1] or found[2]) or not -_LONG <= exponent < _LONG:
-        raise _invalid("The parameter cannot be converted to a numeric value" + (f": {text}" if text else ""))
-    digits = (found[1] + found[2]).lstrip("0")
-    if len(digits.rstrip("0")) > 38:
-        raise _invalid("Attempting to store more than 38 significant digits in a Number")
-    magnitude = len(digits) - len(found[2]) - 1 + exponent if digits else exponent
-    if magnitude > 125:
-        raise _invalid("Number overflow. Attempting to store a number with magnitude larger than supported range")
-    if magnitude < -130:
-        raise _invalid("Number underflow. Attempting to store a number with magnitude smaller than supported range")
-
-
-def _invalid(message: str) -> AwsError:
-    return AwsError("ValidationException", message)
 
 
 def install() -> None:
@@ -68,7 +19,7 @@ def install() -> None:
     original = backend.transact_write_items
 
     def transact_write_items(self: Any, transact_items: list[dict[str, Any]]) -> None:
-        undo = list(_touched(self, transact_items)) if len(transact_items) <= 100 else []
+        undo = list(touched(self, transact_items)) if len(transact_items) <= 100 else []
         try:
             original(self, transact_items)
         except BaseException:
@@ -82,7 +33,7 @@ def install() -> None:
     setattr(models, "copy", shim)  # noqa: B010
 
 
-def _touched(backend: Any, transact_items: list[dict[str, Any]]) -> Iterator[Callable[[], None]]:
+def touched(backend: Any, transact_items: list[dict[str, Any]]) -> Iterator[Callable[[], None]]:
     """For each item that a transaction names: what puts it back as it is now."""
     from moto.dynamodb.models.dynamo_type import DynamoType
 
