@@ -13,7 +13,7 @@ import re
 from functools import lru_cache
 from typing import Any
 
-from .dynamodb_store import SHORT_KEY, Key, _found, _steps, _updated, changed
+from .dynamodb_store import SHORT_KEY, Key, after_steps, changed, found_item, plain_steps
 
 MOST_ACTIONS = 100
 _IF_ABSENT = re.compile(r"attribute_not_exists\s*\(\s*([A-Za-z_]\w*)\s*\)")
@@ -56,7 +56,7 @@ def _put(table: Any, what: dict[str, Any]) -> Any:
         return None
     if "ConditionExpression" in what and not (absent := _absent(what["ConditionExpression"])):
         return None
-    if absent and (there := _found(table, key)) is not None and absent in there.attrs:
+    if absent and (there := found_item(table, key)) is not None and absent in there.attrs:
         return None
     return _item(key, attrs)
 
@@ -64,12 +64,12 @@ def _put(table: Any, what: dict[str, Any]) -> Any:
 def _update(table: Any, what: dict[str, Any]) -> Any:
     """The item after such an Update; None for any other."""
     given, values = what["Key"], what["ExpressionAttributeValues"]
-    steps = _steps(what["UpdateExpression"])
+    steps = plain_steps(what["UpdateExpression"])
     if not steps or not what.keys() <= _UPDATE or not _plain(values) or len(given) != len(table.table_key_attrs):
         return None
     if not all(next(iter(value.values())) for value in values.values()) or (key := _key(table, given)) is None:
         return None
-    attrs = _updated(table, _found(table, key), steps, what.get("ExpressionAttributeNames"), values)
+    attrs = after_steps(table, found_item(table, key), steps, what.get("ExpressionAttributeNames"), values)
     return None if attrs is None else _item(key, {**given, **attrs})
 
 

@@ -52,7 +52,7 @@ class _Index:
 
     def note(self, key: Key) -> None:
         """To be called after every change of an item; most have nothing to do with most indexes."""
-        item = _found(self.table, key)
+        item = found_item(self.table, key)
         if key in self.where or (item is not None and all(name in item.attrs for name in self.names)):
             self.stale.add(key)
 
@@ -62,7 +62,7 @@ class _Index:
                 del self.partitions[old][key]
                 if not self.partitions[old]:
                     del self.partitions[old]
-            item = _found(self.table, key)
+            item = found_item(self.table, key)
             if item is not None and all(name in item.attrs for name in self.names):
                 place = self.where[key] = tuple(item.attrs[name] for name in self.hashes)
                 self.partitions.setdefault(place, {})[key] = item
@@ -78,7 +78,7 @@ def _items(table: Any) -> Iterator[Any]:
             yield held
 
 
-def _found(table: Any, key: Key) -> Any:
+def found_item(table: Any, key: Key) -> Any:
     held = table.items.get(key[0])
     return held if key[1] is None or held is None else held.get(key[1])
 
@@ -124,7 +124,7 @@ def _scanned(table: Any, start: dict[str, Any] | None) -> Iterator[Any]:
     else:
         moved: set[Key] = table.__dict__["moved"]
         for key in moved:
-            sort, item = _order(key), _found(table, key)
+            sort, item = _order(key), found_item(table, key)
             at = bisect_left(order, sort, key=_place)
             there = at < len(order) and _place(order[at]) == sort
             order[at : at + there] = [item] if item is not None else []
@@ -135,7 +135,7 @@ def _scanned(table: Any, start: dict[str, Any] | None) -> Iterator[Any]:
         begin = bisect_right(order, behind, key=_place)
     for place in range(begin, len(order)):
         # Looked up, because an update may have put another object in this one's place.
-        if (item := _found(table, _key(order[place]))) is not None:
+        if (item := found_item(table, _key(order[place]))) is not None:
             yield item
 
 
@@ -191,7 +191,7 @@ _SECTION = re.compile(r"(?<![#:\w])(?=(?:SET|ADD|REMOVE|DELETE)\s)", re.IGNORECA
 
 
 @lru_cache(256)
-def _steps(expression: str) -> list[tuple[str, str, str]]:
+def plain_steps(expression: str) -> list[tuple[str, str, str]]:
     """The (kind, name, value) of an update that only sets values or adds numbers; nothing for any other.
 
     Kinds are "=", "default" (if_not_exists of the same attribute) and "+".
@@ -214,7 +214,7 @@ def _steps(expression: str) -> list[tuple[str, str, str]]:
     return [] if any(name.upper() in reserved for _, name, _ in steps) else steps
 
 
-def _updated(table: Any, before: Any, steps: list[tuple[str, str, str]], names: Any, values: Any) -> Any:
+def after_steps(table: Any, before: Any, steps: list[tuple[str, str, str]], names: Any, values: Any) -> Any:
     """The attributes after such an update; None when something is amiss, which moto then finds."""
     from moto.dynamodb.models.dynamo_type import DynamoType
 
@@ -337,12 +337,12 @@ def install() -> None:
         """Sets and additions in one go; all else by moto."""
         names, values = rest.get("expression_attribute_names"), rest.get("expression_attribute_values")
         others = any(rest[name] for name in rest if not name.startswith("expression_attribute"))
-        steps = _steps(update_expression) if update_expression and not args and not others else []
+        steps = plain_steps(update_expression) if update_expression and not args and not others else []
         table = self.get_table(table_name)
         if steps and table.stream_shard is None:
             hash_key, range_key = self.get_keys_value(table, key)
-            before = _found(table, (hash_key, range_key))
-            attrs = _updated(table, before, steps, names, values)
+            before = found_item(table, (hash_key, range_key))
+            attrs = after_steps(table, before, steps, names, values)
             if attrs is not None:
                 made = item_class(hash_key, range_key, {**key, **attrs})
                 if range_key:
@@ -368,7 +368,7 @@ def install() -> None:
         """moto's would make a partition of every key that is asked for."""
         if self.has_range_key and not range_key:
             return found(self, hash_key, range_key, projection_expression)
-        got = _found(self, (hash_key, range_key))
+        got = found_item(self, (hash_key, range_key))
         return got.project(projection_expression) if got and projection_expression else got
 
     found = table_class.get_item
