@@ -12,7 +12,9 @@ run: .venv/.stamp  ## every notebook, in order, on the local AWS  [CSV=file ROWS
 	$(BIN)/workbook run $(if $(CSV),--csv '$(CSV)') $(if $(ROWS),--rows '$(ROWS)') $(if $(TARGET),--target '$(TARGET)') $(if $(ONLY),--only '$(ONLY)')
 
 test: .venv/.stamp  ## lint, format, types, units, notebooks: twenty minutes on two cores
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -n 2 --dist loadfile; code=$$?; [ $$code -eq 1 ] || exit $$code; \
+	echo "Once more, alone: what failed while two files were tested at a time, on a machine that may do other things, too."; \
+	$(BIN)/python -m pytest -v --last-failed
 
 soak: .venv/.stamp  ## the same tests with their full counts
 	WORKBOOK_SOAK=1 $(BIN)/python -m pytest -n 2 --dist loadfile

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
+import hypothesis
 import pytest
 
 # Files that take minutes go first, so that at the end no worker waits for the other's long one.
@@ -11,6 +13,16 @@ LONG = (
     *("test_notebooks.py", "test_notebook_batch.py", "test_kafka_source.py", "test_whole_run.py"),
     *("test_notebook_kafka.py", "test_notebook_dynamodb.py", "test_shop.py", "test_continuous_kafka.py"),
 )
+
+# The same examples each time, as hypothesis itself does it where a CI is: what fails is then what was changed. Others
+# are tried by `make soak`. How long one takes says nothing where two files are tested at a time.
+hypothesis.settings.register_profile(
+    "workbook",
+    deadline=None,
+    derandomize=os.environ.get("WORKBOOK_SOAK") != "1",
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("workbook")
 
 # A shell that starts a job in the background tells it to ignore Ctrl-C, and so would every process that a test starts
 # and then interrupts.

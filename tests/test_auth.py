@@ -19,7 +19,6 @@ import botocore.credentials
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from seeded import seeded
 from test_protocols import SESSION, minimal, serialized
 
 from helpers.localaws import actions, auth, permissions, protocols
@@ -27,6 +26,7 @@ from helpers.localaws.msk import Msk
 from helpers.localaws.scheduler import Scheduler
 from helpers.localaws.types import ACCOUNT_ID, AwsError, Request
 from helpers.localaws.warehouse.clusters import Clusters
+from tests.seeded import seeded
 
 KEY, SECRET, TOKEN = "AKIA0000000000000000", "the+secret/key", "a/session+token=="
 NOW = 1_790_000_000.0

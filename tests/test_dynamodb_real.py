@@ -14,10 +14,10 @@ import boto3
 import nbformat
 import pytest
 from platform_lab import Platform, platform, wait_until
-from seeded import SOAK
 
 from helpers import reconcile
 from helpers.rows import read_rows, source_name
+from tests.seeded import SOAK
 
 NOTEBOOK = Path(__file__).resolve().parent.parent / "notebooks" / "04-stream-to-dynamodb-pipeline.ipynb"
 REAL = os.environ.get("ONLINE_RETAIL_CSV")

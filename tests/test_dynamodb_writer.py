@@ -17,10 +17,10 @@ import pytest
 from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
-from seeded import seeded
 
 from helpers.lab import SAMPLE
 from helpers.rows import Selection, read_rows, to_json
+from tests.seeded import seeded
 
 os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
 writer = import_module("helpers.handlers.dynamodb_writer")

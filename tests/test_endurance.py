@@ -25,9 +25,9 @@ import psutil
 import pytest
 from botocore.config import Config
 from platform_lab import wait_until
-from seeded import SEED, SOAK
 
 from helpers.localaws import server
+from tests.seeded import SEED, SOAK
 
 ROUNDS = 1_500 if SOAK else 12
 WARM = 100 if SOAK else 5  # rounds until the caches and the allocator have found their size

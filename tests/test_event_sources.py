@@ -27,12 +27,12 @@ from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 from played_lab import BUCKET, FAILED, FUNCTION, OK, QUEUE, REGION, ROLE, STREAM, Answer, Event, Played
-from seeded import seeded
 
 from helpers.localaws import limits, protocols, server
 from helpers.localaws.event_sources import EventSources, Needs, ordered
 from helpers.localaws.kinesis import Kinesis, Record
 from helpers.localaws.types import AwsError, Function, Invocation
+from tests.seeded import seeded
 
 
 @pytest.fixture(autouse=True)

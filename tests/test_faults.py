@@ -25,8 +25,8 @@ from platform_lab import Platform, platform, wait_until
 
 from data.generate import write
 from helpers import reconcile
+from tests.seeded import SEED, SOAK
 
-SOAK = os.environ.get("WORKBOOK_SOAK") == "1"
 ROWS = 20_000 if SOAK else 4_000
 
 
@@ -38,15 +38,14 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
 
 def test_a_worker_killed_in_the_middle_of_a_batch(stage: Platform) -> None:
     """Until a kill hits a batch under way: the client sees its call fail, and sends those rows again."""
-    seed = random.randrange(10**6)
-    chance = random.Random(seed)
+    chance = random.Random(SEED)
     for number in range(6):
         csv = stage.csv(f"killed-worker-{number}", ROWS)
-        hit = send_while_workers_die(stage, csv, chance, f"seed {seed}, file {number}")
+        hit = send_while_workers_die(stage, csv, chance, f"WORKBOOK_SEED={SEED}, file {number}")
         stage.expect_everywhere(csv)
         if hit:
             return
-    raise AssertionError(f"seed {seed}: no worker was killed in the middle of a batch")
+    raise AssertionError(f"WORKBOOK_SEED={SEED}: no worker was killed in the middle of a batch")
 
 
 def send_while_workers_die(stage: Platform, csv: Path, chance: random.Random, label: str) -> bool:

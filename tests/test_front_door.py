@@ -11,10 +11,10 @@ from typing import Any
 
 import httptools
 import pytest
-from seeded import SEED, SOAK
 
 from helpers.localaws import front_door
 from helpers.localaws.types import Request, Response
+from tests.seeded import SEED, SOAK
 
 GOOD = b"GET /ok HTTP/1.1\r\nHost: x\r\n\r\n"
 

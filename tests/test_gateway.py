@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from seeded import seeded
 from test_vtl import PASSTHROUGH, best
 
 from helpers.localaws import types as t
 from helpers.localaws.gateway import MAX_PAYLOAD, Gateway
+from tests.seeded import seeded
 
 DOCS = "https://docs.aws.amazon.com/apigateway/latest/developerguide/"
 KINDS = DOCS + "supported-gateway-response-types.html"

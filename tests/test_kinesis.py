@@ -19,11 +19,11 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
-from seeded import seeded
 
 from helpers.localaws import protocols, server
 from helpers.localaws.kinesis import Kinesis
 from helpers.localaws.types import AwsError
+from tests.seeded import seeded
 
 REGION = "us-east-1"
 ARN = "arn:aws:kinesis:us-east-1:123456789012:stream/s"

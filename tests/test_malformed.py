@@ -22,13 +22,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from played_lab import FUNCTION
-from seeded import SEED, SOAK, seeded
 
 from helpers.localaws import embedded_metrics, lambda_runtime, scheduler
 from helpers.localaws.event_sources import kafka, kinesis, ordered, sqs
 from helpers.localaws.kinesis import Record
 from helpers.localaws.moto_seams import lambdas
 from helpers.localaws.types import AwsError, Invocation
+from tests.seeded import SEED, SOAK, seeded
 
 COUNT = 100_000 if SOAK else 1_000
 

@@ -25,7 +25,6 @@ import botocore.parsers
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from seeded import SEED, seeded
 from test_protocols import SESSION, serialized
 
 from helpers.localaws import auth, permissions, protocols, website
@@ -42,6 +41,7 @@ from helpers.localaws.moto_seams import (
     stores,
 )
 from helpers.localaws.types import ACCOUNT_ID, ApiKey, AwsError, Request, Response
+from tests.seeded import SEED, seeded
 
 REGION = "us-east-1"
 ROOT = auth.Principal(f"arn:aws:iam::{ACCOUNT_ID}:root", "")

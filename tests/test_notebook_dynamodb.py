@@ -19,7 +19,6 @@ import psutil
 import pytest
 from boto3.dynamodb.conditions import Key
 from platform_lab import Platform, platform, wait_until
-from seeded import SEED, SOAK
 from test_dynamodb_real import table
 
 from helpers import reconcile
@@ -27,6 +26,7 @@ from helpers.inventory import inventory
 from helpers.provision import package
 from helpers.rows import read_rows
 from tests.notebooks import execute, said
+from tests.seeded import SEED, SOAK
 
 KILLS = 50 if SOAK else 4
 SENT = 1_000  # rows that come in around each kill

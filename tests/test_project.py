@@ -160,6 +160,27 @@ class TestCommands:
         assert done.returncode == 2 and not (tmp_path / ".venv").exists()
         assert "is missing or older than Python 3.11: make test PYTHON=" in done.stderr.splitlines()[0]
 
+    @pytest.mark.parametrize(
+        ("codes", "tries", "code"), [([0], 1, 0), ([1, 0], 2, 0), ([1, 1], 2, 2), ([2, 0], 1, 2), ([5, 0], 1, 2)]
+    )
+    def test_what_fails_is_tried_once_more(self, tmp_path: Path, codes: list[int], tries: int, code: int) -> None:
+        """And only tests that failed: an interrupted run, or one that found no test, is no second try's business."""
+        for name in ("Makefile", "requirements.lock", "pyproject.toml"):
+            shutil.copy(ROOT / name, tmp_path)
+        (tmp_path / ".venv" / "bin").mkdir(parents=True)
+        (tmp_path / "codes").write_text("".join(f"{one}\n" for one in codes))
+        fake = tmp_path / ".venv" / "bin" / "python"
+        fake.write_text(
+            '#!/bin/sh\necho "$*" >> said\nread code < codes\ntail -n +2 codes > rest\nmv rest codes\nexit $code\n'
+        )
+        fake.chmod(0o755)
+        (tmp_path / ".venv" / ".stamp").touch()
+        done = subprocess.run(["make", "--no-print-directory", "test"], cwd=tmp_path, capture_output=True, text=True)
+        said = (tmp_path / "said").read_text().splitlines()
+        assert (len(said), done.returncode) == (tries, code)
+        assert ["--last-failed" in line for line in said] == [False, True][:tries]
+        assert ("Once more, alone" in done.stdout) == (tries == 2)
+
     @pytest.mark.parametrize("there", [True, False])
     def test_ci_runs_make_test_with_the_real_data_where_it_is(self, tmp_path: Path, there: bool) -> None:
         (tmp_path / "main" / ".ci").mkdir(parents=True)

@@ -14,10 +14,10 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from seeded import seeded
 
 from helpers.localaws import protocols
 from helpers.localaws.types import AwsError, Request
+from tests.seeded import seeded
 
 SESSION = botocore.session.get_session()
 FORM = {"content-type": "application/x-www-form-urlencoded"}

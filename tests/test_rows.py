@@ -144,7 +144,7 @@ def test_formats_and_encodings_give_the_same_rows(tmp_path: Path, suffix: str, e
     assert [row["RowId"] for row in rows] == [f"shop:{n:06d}" for n in range(1, 51)]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(records=st.lists(good_rows, max_size=8))
 def test_rows_do_not_change_with_compression_and_encoding(
     records: list[tuple[str, ...]], tmp_path_factory: pytest.TempPathFactory
@@ -174,7 +174,7 @@ def test_utf8_letters_across_chunks(tmp_path: Path, size: int) -> None:
     assert [row["Description"] for row in read_rows(path)] == [text]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(records=st.lists(good_rows | broken_rows, max_size=25), selection=selections)
 def test_a_selection_is_what_filtering_the_whole_list_gives(
     records: list[tuple[str, ...]], selection: Selection, tmp_path_factory: pytest.TempPathFactory
@@ -196,7 +196,7 @@ def test_a_selection_is_what_filtering_the_whole_list_gives(
     assert taken == matching[selection.offset : end]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     records=st.lists(good_rows | broken_rows, max_size=25),
     sizes=st.lists(st.integers(1, 6), min_size=1, max_size=10),
@@ -223,7 +223,7 @@ def test_parts_make_up_the_whole(
     assert some_refused == refused
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(records=st.lists(good_rows, min_size=1, max_size=8))
 def test_json_round_trip(records: list[tuple[str, ...]], tmp_path_factory: pytest.TempPathFactory) -> None:
     for row in read_rows(write(tmp_path_factory.mktemp("rows") / "shop.csv", records)):
@@ -234,7 +234,7 @@ def test_json_round_trip(records: list[tuple[str, ...]], tmp_path_factory: pytes
         assert "\n" not in text
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(records=st.lists(good_rows, max_size=20))
 def test_revenue_is_exact(records: list[tuple[str, ...]], tmp_path_factory: pytest.TempPathFactory) -> None:
     rows = list(read_rows(write(tmp_path_factory.mktemp("rows") / "shop.csv", records)))

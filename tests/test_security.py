@@ -21,11 +21,11 @@ import botocore.config
 import botocore.credentials
 import botocore.exceptions
 import pytest
-from seeded import SEED, SOAK
 from test_protocols import SESSION, minimal, serialized
 
 from helpers.localaws import protocols, server
 from helpers.localaws.types import ACCOUNT_ID, Request
+from tests.seeded import SEED, SOAK
 
 LAMBDA_TRUST = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
 ACCOUNT_TRUST = {"Effect": "Allow", "Principal": {"AWS": ACCOUNT_ID}, "Action": "sts:AssumeRole"}

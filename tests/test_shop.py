@@ -34,7 +34,6 @@ from hypothesis import strategies as st
 from platform_lab import own_lab
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from schemathesis import GenerationMode
-from seeded import SEED, SOAK, seeded
 from test_website import OPEN
 
 from helpers import reconcile
@@ -44,6 +43,7 @@ from helpers.lab import Lab
 from helpers.localaws import server
 from helpers.provision import PAGE, ensure, package, wait_for
 from tests.notebooks import execute, said
+from tests.seeded import SEED, SOAK, seeded
 
 Answer = tuple[int, Any]
 

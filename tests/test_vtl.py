@@ -10,9 +10,9 @@ import airspeed
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from seeded import seeded
 
 from helpers.localaws import vtl
+from tests.seeded import seeded
 
 DOCS = "https://docs.aws.amazon.com/apigateway/latest/developerguide/"
 REFERENCE = DOCS + "api-gateway-mapping-template-reference.html"

@@ -21,13 +21,13 @@ import boto3
 import psutil
 import pytest
 from botocore.exceptions import ClientError
-from seeded import SEED, SOAK
 from warehouse_lab import ENDED, Warehouse, warehouse
 
 from helpers.localaws import server
 from helpers.localaws.warehouse import passwords
 from helpers.localaws.warehouse.engine import Engine
 from helpers.localaws.warehouse.process import Message, Process
+from tests.seeded import SEED, SOAK
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ from data.generate import write
 from helpers import reconcile
 from helpers.rows import Row, read_rows, to_json
 from helpers.warehouse import SQL, QueryFailed, question, questions, run, run_all, statements
-from tests.seeded import SOAK
+from tests.seeded import SEED, SOAK
 
 REAL = os.environ.get("ONLINE_RETAIL_CSV")
 TABLES = ("staging_sales", "fact_sales", "dim_customer", "dim_product", "dim_date", "dim_country")
@@ -227,9 +227,8 @@ def test_questions_and_views_answer_and_agree_with_the_whole(clean: Pipeline, ro
 
 def test_the_order_and_the_size_of_loads_change_nothing(clean: Pipeline, rows: list[Row]) -> None:
     """Pieces of the file, shuffled, some twice, merged after each or only now and then."""
-    seed = random.randrange(10**6)
-    chance = random.Random(seed)
-    print(f"seed {seed}")
+    chance = random.Random(SEED)
+    print(f"WORKBOOK_SEED={SEED}")
     stage(clean, rows)
     run_all(statements("merge_sales"))
     whole = star()
@@ -322,8 +321,7 @@ def test_a_bad_file_among_good_ones(clean: Pipeline, rows: list[Row]) -> None:
 
 def test_the_warehouse_killed_in_the_middle_of_a_merge(clean: Pipeline, tmp_path: Path) -> None:
     """Until a kill hits a MERGE under way: the star is as it was or complete, and the next run completes it."""
-    seed = random.randrange(10**6)
-    chance = random.Random(seed)
+    chance = random.Random(SEED)
     csv = tmp_path / "big.csv"
     write(csv, 60_000 if SOAK else 20_000, seed=3)
     many = list(read_rows(csv))
@@ -349,17 +347,17 @@ def test_the_warehouse_killed_in_the_middle_of_a_merge(clean: Pipeline, tmp_path
         ended = clean.w.wait(started)
         engine.wait(60)  # a kill that came too late must not hit the question below
         state = star()
-        assert state in (before, complete), f"seed {seed}, kill {number}: neither what was nor what was to be"
+        assert state in (before, complete), f"WORKBOOK_SEED={SEED}, kill {number}: neither what was nor what was to be"
         hit = ended["Status"] == "FAILED"
         assert state == (before if hit else complete)
         done = [p["Status"] for p in ended["SubStatements"]].count("FINISHED")
         found["in the middle" if hit and done else "at the start" if hit else "too late"] += 1
-        print(f"seed {seed}: killed at {after:.3f} of {took:.3f} s, {done} statements done, {ended['Status']}")
+        print(f"WORKBOOK_SEED={SEED}: killed at {after:.3f} of {took:.3f} s, {done} statements done, {ended['Status']}")
         run_all(statements("merge_sales"))
         assert star() == complete
         if found["in the middle"] >= (5 if SOAK else 1):
             return
-    raise AssertionError(f"seed {seed}: no kill in the middle of a MERGE: {found}")
+    raise AssertionError(f"WORKBOOK_SEED={SEED}: no kill in the middle of a MERGE: {found}")
 
 
 # --- the real file
