@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import signal
 
 import hypothesis
 import pytest
+
+from tests.seeded import SOAK
 
 # Files that take minutes go first, so that at the end no worker waits for the other's long one.
 LONG = (
@@ -19,7 +20,7 @@ LONG = (
 hypothesis.settings.register_profile(
     "workbook",
     deadline=None,
-    derandomize=os.environ.get("WORKBOOK_SOAK") != "1",
+    derandomize=not SOAK,
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("workbook")

@@ -23,7 +23,6 @@ def seeded(examples: int, soak: int) -> Callable[[Callable[..., Any]], Callable[
     def wrap(test: Callable[..., Any]) -> Callable[..., Any]:
         settings = hypothesis.settings(
             max_examples=soak if SOAK else examples,
-            deadline=None,
             print_blob=True,
             database=None,
             suppress_health_check=list(hypothesis.HealthCheck),

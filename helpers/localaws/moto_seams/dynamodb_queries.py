@@ -10,6 +10,7 @@ from typing import Any
 from . import dynamodb_expressions
 from .dynamodb_items import types_of
 from .dynamodb_values import INVALID, invalid
+from .replace import replace
 
 
 def fetched(table: Any, body: dict[str, Any]) -> Any:
@@ -108,6 +109,10 @@ def install() -> None:
         _check_order(found, schema)
         return *validate_schema(found, schema), list(names or ())
 
-    setattr(backend, "query", checked_query)  # noqa: B010
-    setattr(responses, "parse_expression", key_conditions)  # noqa: B010
-    setattr(responses, "ProjectionExpressionParser", dynamodb_expressions.Projection)  # noqa: B010
+    replace(
+        (backend, {"query": checked_query}),
+        (
+            responses,
+            {"parse_expression": key_conditions, "ProjectionExpressionParser": dynamodb_expressions.Projection},
+        ),
+    )

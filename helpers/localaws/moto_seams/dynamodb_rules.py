@@ -15,7 +15,7 @@ from . import dynamodb_expressions
 from .dynamodb_items import SCHEMA, check_batch, check_item, check_key, fits, index_keys, types_of
 from .dynamodb_legacy import EXPRESSIONS, MIXED, modernize
 from .dynamodb_queries import fetched
-from .dynamodb_tables import ONE_FAULT, check_table, problem_of_name
+from .dynamodb_tables import ONE_FAULT, check_name, check_table, problem_of_name
 from .dynamodb_transactions import check_reads
 from .dynamodb_values import check_values, clean, invalid
 
@@ -122,9 +122,7 @@ def _check(operation: str, backend: Any, body: dict[str, Any]) -> None:
         try:
             return backend.get_table(name)
         except Exception:
-            if wrong := problem_of_name(name):
-                text = f"{ONE_FAULT}Value '{name}' at 'tableName' failed to satisfy constraint: {wrong}"
-                raise invalid(text) from None
+            check_name(name)
             return None
 
     def check_key_of(name: str, key: Any) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 import orjson
 
 from . import dynamodb_expressions
+from .replace import replace
 
 _SCALARS = frozenset(("S", "N", "B", "BOOL", "NULL"))
 _PLAIN = frozenset(("S", "N", "BOOL", "NULL"))
@@ -450,7 +451,7 @@ def install() -> None:
         headers = {"Content-Type": "application/x-amz-json-1.0", **self.response_headers}
         return 200, headers, orjson.dumps(result, default=_binary).decode()
 
-    for owner, functions in (
+    replace(
         (value_class, {"__deepcopy__": copied_value, "size": _size}),
         (attributes, {"__setitem__": dict.__setitem__}),  # moto measures each step of an update: dynamodb_updates
         (item_class, {"__init__": item, "__deepcopy__": copied_item, "project": projected}),
@@ -467,6 +468,4 @@ def install() -> None:
         (responses, {"dynamo_to_dict": as_dict}),
         (models, {"create_condition_expression_parser": dynamodb_expressions.Condition}),
         (comparisons, {"create_condition_expression_parser": dynamodb_expressions.Condition}),
-    ):  # fmt: skip
-        for name, function in functions.items():
-            setattr(owner, name, function)
+    )  # fmt: skip

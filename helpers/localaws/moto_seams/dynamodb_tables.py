@@ -13,6 +13,7 @@ from typing import Any
 
 from ..types import AwsError
 from .dynamodb_values import INVALID, invalid
+from .replace import replace
 
 ONE_FAULT = "1 validation error detected: "
 _TABLE_NAME = re.compile("[a-zA-Z0-9_.-]+")
@@ -31,6 +32,12 @@ def problem_of_name(name: str) -> str:
     if not _TABLE_NAME.fullmatch(name):
         return f"Member must satisfy regular expression pattern: {_TABLE_NAME.pattern}"
     return "" if len(name) <= 255 else "Member must have length less than or equal to 255"
+
+
+def check_name(name: str) -> None:
+    """Raises AwsError ValidationException for a name that no table can have."""
+    if wrong := problem_of_name(name):
+        raise invalid(f"{ONE_FAULT}Value '{name}' at 'tableName' failed to satisfy constraint: {wrong}")
 
 
 def check_table(operation: str, body: dict[str, Any], find: Callable[[str], Any]) -> None:
@@ -62,8 +69,8 @@ def _check_settings(body: dict[str, Any], table: Any) -> None:
 
     Below https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/: API_CreateTable.html, API_UpdateTable.html.
     """
-    if table is None and (wrong := problem_of_name(name := body["TableName"])):
-        raise invalid(f"{ONE_FAULT}Value '{name}' at 'tableName' failed to satisfy constraint: {wrong}")
+    if table is None:
+        check_name(body["TableName"])
     if body.get("ReplicaUpdates"):
         raise invalid("The local AWS has one region only: a table has no replicas here.")
     stream = body.get("StreamSpecification") or {}
@@ -241,14 +248,11 @@ def install() -> None:
         description[base_key] |= self.__dict__.get("settings", {})
         return description
 
-    replaced: list[tuple[Any, dict[str, Any]]] = [
+    replace(
         (handler, {name: with_settings(name) for name in ("create_table", "update_table")}),
         (
             models.DynamoDBBackend,
             {"list_tables": list_tables, "tag_resource": tag_resource, "untag_resource": untag_resource},
         ),
         (Table, {"describe": described}),
-    ]
-    for owner, functions in replaced:
-        for name, function in functions.items():
-            setattr(owner, name, function)
+    )

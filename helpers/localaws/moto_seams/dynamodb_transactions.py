@@ -15,6 +15,7 @@ from ..types import AwsError
 from . import dynamodb_plain, dynamodb_store
 from .dynamodb_items import SCHEMA, check_filled, check_item, check_key, fits
 from .dynamodb_values import check_values, invalid
+from .replace import replace
 
 _TWICE = "Transaction request cannot include multiple operations on one item"
 _TOKEN_SECONDS = 600
@@ -141,10 +142,7 @@ def install() -> None:
                 got["Item"] = responses.DynamoResult(item.attrs).result
         return answer
 
-    replaced: list[tuple[Any, dict[str, Any]]] = [
+    replace(
         (handler, {"transact_write_items": once, "transact_get_items": transact_get_items}),
         (backend, {"transact_write_items": transact_write_items}),
-    ]
-    for owner, functions in replaced:
-        for name, function in functions.items():
-            setattr(owner, name, function)
+    )

@@ -15,6 +15,7 @@ from . import dynamodb_expressions, dynamodb_store
 from .dynamodb_items import check_key_size, index_keys, types_of
 from .dynamodb_undo import touched
 from .dynamodb_values import EXACT, INVALID, check_number, in_order, trimmed
+from .replace import replace
 
 # What an update meets only when it looks at the item; within a transaction it is a reason to cancel.
 _UPDATE_FAILURES = re.compile(
@@ -158,14 +159,11 @@ def install() -> None:
         if held.is_set():
             held.value = in_order(held.type, held.value)
 
-    replaced: list[tuple[Any, dict[str, Any]]] = [
+    replace(
         (backend, {"update_item": update_item}),
         (vars(expressions)["UpdateExpressionValueParser"], {"_parse": one_operator}),
         (node, {"normalize": normalize}),
         (adder, {"execute": add}),
         (expressions, {"UpdateExpressionGroupedValue": lambda children: children}),  # moto fails on parentheses
         (DynamoType, {of: number(of) for of in ("__add__", "__sub__")}),
-    ]
-    for owner, functions in replaced:
-        for name, function in functions.items():
-            setattr(owner, name, function)
+    )

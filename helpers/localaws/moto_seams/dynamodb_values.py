@@ -32,11 +32,7 @@ def invalid(message: str) -> AwsError:
 
 
 def check(call: Call, parameters: dict[str, Any]) -> None:
-    """Refuses numbers that AWS refuses, anywhere in a call; raises AwsError ValidationException.
-
-    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html; exponents,
-    of zero as well, as paritysuite/dynamodb-conformance tests/tier3/limits/numberExponent.test.ts has them from AWS.
-    """
+    """Refuses numbers that AWS refuses, anywhere in a call; raises AwsError ValidationException."""
     waiting: list[Any] = [parameters]
     while waiting:
         value = waiting.pop()
